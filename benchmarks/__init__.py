@@ -1,0 +1,1 @@
+"""Headway beside its peers, on real texts, in one run."""

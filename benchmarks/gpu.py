@@ -1,0 +1,245 @@
+"""The GPU's kernels held against the formula, and timed against `transformers`, in one call.
+
+    python -m benchmarks.gpu --output runs/benchmarks      # on a machine with CUDA: checks, then figures
+    python -m benchmarks.gpu --device cpu                  # the same logic on a processor, with a tiny model
+
+The model is a random BERT of the base shape; its texts are random ids at the lengths of real reviews, so nothing needs
+fetching. Exit status 1 if a check fails, or if there is no CUDA.
+"""
+
+import argparse
+import functools
+import gc
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from benchmarks.arm import peak_memory
+from benchmarks.gpu_checks import NUM_LABELS, packed, run_checks
+from benchmarks.harness import environment
+from benchmarks.lengths import LENGTHS, Batch, draw_batch
+from headway.files import write_atomically
+from headway.models.architecture import Architecture
+from headway.models.classifier import Classifier
+
+__all__ = ["main", "measure"]
+
+SHAPES = {
+    "base": Architecture(
+        vocabulary_size=30_522, d_model=768, d_ff=3_072, num_layers=12, num_heads=12, max_positions=512
+    ),
+    "tiny": Architecture(vocabulary_size=1_000, d_model=64, d_ff=128, num_layers=2, num_heads=2, max_positions=512),
+}
+
+
+def _headway(
+    architecture: Architecture, device: str, attention_dropout: float
+) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
+    settings = asdict(architecture) | {"attention_dropout": attention_dropout}
+    model = Classifier(Architecture(**settings), NUM_LABELS)
+    model.init_weights()
+    model.to(device)
+    return model, lambda batch: model(*packed(batch, device))
+
+
+def _transformers(
+    architecture: Architecture, device: str, attention_dropout: float
+) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
+    """The same shape in `transformers`, its batches padded to their longest text, with PyTorch's fused attention."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=architecture.vocabulary_size,
+        hidden_size=architecture.d_model,
+        intermediate_size=architecture.d_ff,
+        num_hidden_layers=architecture.num_layers,
+        num_attention_heads=architecture.num_heads,
+        max_position_embeddings=architecture.max_positions,
+        attention_probs_dropout_prob=attention_dropout,
+        num_labels=NUM_LABELS,
+        attn_implementation="sdpa",
+    )
+    model: nn.Module = BertForSequenceClassification(config).to(device)
+
+    def forward(batch: Batch) -> Tensor:
+        ids = torch.zeros(len(batch), max(map(len, batch)), dtype=torch.int64)
+        mask = torch.zeros_like(ids)
+        for row, text in enumerate(batch):
+            ids[row, : len(text)] = torch.tensor(text)
+            mask[row, : len(text)] = 1
+        logits: Tensor = model(
+            input_ids=ids.to(device, non_blocking=True), attention_mask=mask.to(device, non_blocking=True)
+        ).logits
+        return logits
+
+    return model, forward
+
+
+def time_training(
+    model: nn.Module, forward: Callable[[Batch], Tensor], batches: Sequence[Batch], device: str, *, warm: int
+) -> dict[str, float]:
+    """Optimizer steps in automatic bfloat16, one a batch, of which the first `warm` are not timed."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+
+    def step(batch: Batch) -> None:
+        targets = torch.arange(len(batch), device=device) % NUM_LABELS
+        with torch.autocast(device, torch.bfloat16):
+            logits = forward(batch)
+        torch.autograd.backward(cross_entropy(logits.float(), targets))
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return _timed(step, batches, device, warm)
+
+
+def time_inference(
+    model: nn.Module, forward: Callable[[Batch], Tensor], batches: Sequence[Batch], device: str, *, warm: int
+) -> dict[str, float]:
+    """Forward passes with bfloat16 weights."""
+    model.eval().to(torch.bfloat16)
+    with torch.inference_mode():
+        return _timed(forward, batches, device, warm)
+
+
+def _timed(work: Callable[[Batch], object], batches: Sequence[Batch], device: str, warm: int) -> dict[str, float]:
+    """Run `work` on each batch; rates count real tokens."""
+    for batch in batches[:warm]:
+        work(batch)
+    _synchronize(device)
+    start = time.perf_counter()
+    for batch in batches[warm:]:
+        work(batch)
+    _synchronize(device)
+    seconds = time.perf_counter() - start
+    timed = batches[warm:]
+    return {
+        "steps_per_second": len(timed) / seconds,
+        "tokens_per_second": sum(len(text) for batch in timed for text in batch) / seconds,
+        "texts_per_second": sum(map(len, timed)) / seconds,
+        # A processor knows only the peak of the whole process, all arms together.
+        "peak_memory_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory(),
+    }
+
+
+def _synchronize(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+Builder = Callable[[], tuple[nn.Module, Callable[[Batch], Tensor]]]
+
+
+def arms(architecture: Architecture, device: str) -> dict[str, Builder]:
+    """What is timed side by side. Attention dropout decides which kernels are open, so both come with and without."""
+    builders: dict[str, Builder] = {}
+    for title, build in (("Headway", _headway), ("transformers, SDPA", _transformers)):
+        for probability in (0.0, 0.1):
+            name = f"{title}, attention dropout {probability}"
+            builders[name] = functools.partial(build, architecture, device, probability)
+    try:
+        import transformers  # noqa: F401
+    except ImportError:
+        return {name: build for name, build in builders.items() if name.startswith("Headway")}
+    return builders
+
+
+def measure(
+    architecture: Architecture, device: str, *, batch_size: int, steps: int, rounds: int
+) -> list[dict[str, Any]]:
+    """Time every arm on every kind of text, in turns, `rounds` times."""
+    warm = max(1, steps // 5)
+    rows = []
+    for number in range(rounds):
+        for texts in LENGTHS:
+            seeds = range(number * 1_000, number * 1_000 + warm + steps)
+            batches = [draw_batch(texts, batch_size, architecture.vocabulary_size, seed) for seed in seeds]
+            for name, build in arms(architecture, device).items():
+                for work, timer in (("training", time_training), ("inference", time_inference)):
+                    if work == "inference" and name.endswith("0.1"):
+                        continue  # Nothing is dropped in inference.
+                    _forget(device)
+                    torch.manual_seed(number)
+                    model, forward = build()
+                    figures = timer(model, forward, batches, device, warm=warm)
+                    del model, forward
+                    rows.append({"round": number, "texts": texts, "work": work, "arm": name, **figures})
+                    _say(f"{texts} · {work} · {name} · {figures['tokens_per_second']:,.0f} tokens/s")
+    return rows
+
+
+def _forget(device: str) -> None:
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """The medians of each arm as Markdown."""
+    lines = ["| texts | work | arm | steps/s | real tokens/s | peak memory |", "|---|---|---|---|---|---|"]
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["texts"], row["work"], row["arm"]), []).append(row)
+    for (texts, work, arm), runs in sorted(groups.items()):
+        steps, tokens, memory = (
+            statistics.median(run[figure] for run in runs)
+            for figure in ("steps_per_second", "tokens_per_second", "peak_memory_bytes")
+        )
+        lines.append(f"| {texts} | {work} | {arm} | {steps:.1f} | {tokens:,.0f} | {memory / 1e6:,.0f} MB |")
+    return "\n".join(lines)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--shape", choices=SHAPES, help="base on CUDA, tiny on a processor unless given")
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--steps", type=int, help="timed steps an arm: 50 on CUDA, 2 on a processor unless given")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder for gpu.json")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Check, time, and write the figures."""
+    options = _options()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.")
+    on_gpu = options.device == "cuda"
+    architecture = SHAPES[options.shape or ("base" if on_gpu else "tiny")]
+    checks = run_checks(architecture, options.device)
+    for check in checks:
+        verdict = "ok" if check.passed else "FAILED"
+        _say(f"{verdict:6} {check.name}: error {check.error:.1e}, tolerance {check.tolerance:.0e}")
+    steps = options.steps or (50 if on_gpu else 2)
+    rows = measure(architecture, options.device, batch_size=options.batch_size, steps=steps, rounds=options.rounds)
+    result = {
+        "environment": environment(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name() if on_gpu else "processor",
+        "architecture": asdict(architecture),
+        "checks": [{**asdict(check), "passed": check.passed} for check in checks],
+        "figures": rows,
+    }
+    write_atomically(options.output / "gpu.json", json.dumps(result, indent=2))
+    print(table(rows))
+    if not all(check.passed for check in checks):
+        sys.exit("error: a kernel is further from the formula than its tolerance.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""`config.json`: read whole or refused whole, with everything that is wrong said at once."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from headway.errors import CheckpointError
+
+__all__ = ["ConfigReader", "checkpoint_error", "read_json"]
+
+T = TypeVar("T")
+
+
+def checkpoint_error(where: Path | str, problems: Sequence[str]) -> CheckpointError:
+    """One error for everything that is wrong with `where`."""
+    if len(problems) == 1:
+        return CheckpointError(f"{where}: {problems[0]}")
+    return CheckpointError("\n".join([f"{where}: {len(problems)} problems:", *(f"  - {item}" for item in problems)]))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file whose outermost value is an object.
+
+    Raises:
+        CheckpointError: It cannot be read, is not JSON, or holds something else.
+    """
+    remedy = "the download may have broken off: fetch the file again"
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: is not valid JSON ({error}); {remedy}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds a JSON {type(value).__name__}, not an object; {remedy}.")
+    return value
+
+
+class ConfigReader:
+    """Takes typed values out of a `config.json` and remembers all that is wrong, to say it at once.
+
+    A key that is missing, or null, has its default: older checkpoints leave out what newer versions added.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.problems: list[str] = []
+
+    def size(self, key: str, default: int, most: int) -> int:
+        """A whole number from 1 to `most`. The bound keeps a broken file from asking for all the memory."""
+        value = self._get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+            return value
+        return self._wrong(key, value, f"a whole number from 1 to {most:,}", default)
+
+    def index(self, key: str, default: int) -> int:
+        """A whole number from 0."""
+        value = self._get(key, default)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        return self._wrong(key, value, "a whole number from 0", default)
+
+    def share(self, key: str, default: float) -> float:
+        """A number from 0 to below 1."""
+        return self._number(key, default, 0.0, 1.0, "a number from 0 to below 1")
+
+    def positive(self, key: str, default: float) -> float:
+        """A finite number above 0."""
+        return self._number(key, default, math.ulp(0.0), math.inf, "a number above 0")
+
+    def choice(self, key: str, default: str, choices: Mapping[str, T]) -> T:
+        """One of the keys of `choices`, translated to its value."""
+        value = self._get(key, default)
+        if isinstance(value, str) and value in choices:
+            return choices[value]
+        return self._wrong(key, value, f"one of {', '.join(choices)}", choices[default])
+
+    def require(self, key: str, value: object, reason: str) -> None:
+        """Refuse a setting that changes the computation in a way that Headway does not have."""
+        found = self._get(key, value)
+        if found != value:
+            self.problems.append(f'"{key}" is {_shown(found)}: {reason}.')
+
+    def _get(self, key: str, default: object) -> object:
+        value = self.config.get(key)
+        return default if value is None else value
+
+    def _number(self, key: str, default: float, least: float, below: float, wanted: str) -> float:
+        value = self._get(key, default)
+        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value < below:
+            return float(value)
+        return self._wrong(key, value, wanted, default)
+
+    def _wrong(self, key: str, value: object, wanted: str, default: T) -> T:
+        self.problems.append(f'"{key}" is {_shown(value)}, but should be {wanted}.')
+        return default
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,88 @@
+"""A family of models: how its configuration reads as settings, and how its weights are called."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from headway.checkpoints import families
+from headway.checkpoints.config import ConfigReader, checkpoint_error
+from headway.checkpoints.rules import Rule, WeightTable
+from headway.errors import CheckpointError
+from headway.models.architecture import Architecture
+
+__all__ = ["Family", "all_families", "family_of", "read_architecture"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Everything that Headway knows about a family of models."""
+
+    model_types: tuple[str, ...]
+    """The `model_type`s of `config.json` that it answers to."""
+
+    architecture: Callable[[ConfigReader], Architecture]
+    """`config.json` → settings. What is wrong or not supported is left with the reader."""
+
+    config: Callable[[Architecture], dict[str, Any]]
+    """And back: the keys that `architecture` reads, and `architectures` of the model as Headway saves it."""
+
+    weights: tuple[Rule, ...]
+    """The weights' names, both ways."""
+
+    @property
+    def table(self) -> WeightTable:
+        """The rules, ready to be asked."""
+        return WeightTable(self.weights)
+
+
+@cache
+def all_families() -> dict[str, Family]:
+    """`model_type` → family, for every module of `families/`."""
+    found: dict[str, Family] = {}
+    for module in pkgutil.iter_modules(families.__path__, f"{families.__name__}."):
+        family: Family = importlib.import_module(module.name).FAMILY
+        found.update(dict.fromkeys(family.model_types, family))
+    return found
+
+
+def family_of(config: Mapping[str, Any], where: Path) -> Family:
+    """The family that a `config.json` belongs to.
+
+    Raises:
+        CheckpointError: It names no family, or one that is not supported.
+    """
+    supported = all_families()
+    model_type = config.get("model_type")
+    known = ", ".join(sorted(supported))
+    if model_type is None:
+        raise CheckpointError(
+            f'{where}: has no "model_type", so its family is unknown. If it is one of {known}, add the line '
+            f'"model_type": "…" to the file; if it belongs to another program, choose another model.'
+        )
+    if not isinstance(model_type, str) or model_type not in supported:
+        close = difflib.get_close_matches(str(model_type), supported, n=1)
+        hint = f" The nearest is {close[0]}." if close else ""
+        raise CheckpointError(
+            f'{where}: models of type "{model_type}" are not supported. Supported: {known}.{hint} '
+            "Choose a model of a supported type."
+        )
+    return supported[model_type]
+
+
+def read_architecture(family: Family, config: Mapping[str, Any], where: Path) -> Architecture:
+    """The settings that a `config.json` describes.
+
+    Raises:
+        CheckpointError: Values are missing, wrong or not supported; all of them are listed.
+    """
+    reader = ConfigReader(config)
+    reader.require("quantization_config", None, "quantized weights are not read; take the original model")
+    architecture = family.architecture(reader)
+    if reader.problems:
+        raise checkpoint_error(where, reader.problems)
+    return architecture

@@ -1,0 +1,69 @@
+"""The label names in a `config.json`. Their order is the order of the scores; it is never guessed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headway.errors import CheckpointError
+
+__all__ = ["StoredLabels", "label_config", "read_labels"]
+
+_CLASSIFIER = "ForSequenceClassification"
+_MULTI = "multi_label_classification"
+_SINGLE = "single_label_classification"
+
+
+@dataclass(frozen=True)
+class StoredLabels:
+    """What a `config.json` says about a classification head."""
+
+    names: tuple[str, ...]
+    multi: bool
+    obstacle: str | None
+    """Why the head, if there is one, does not tell classes of texts apart; None where it does."""
+
+
+def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
+    """The names in the order of the scores, and whether several may be true at once.
+
+    Raises:
+        CheckpointError: The table of labels contradicts itself.
+    """
+    names = _names(config, where)
+    architectures = config.get("architectures")
+    kinds = [kind for kind in architectures if isinstance(kind, str)] if isinstance(architectures, list) else []
+    obstacle = None
+    if kinds and not any(kind.endswith(_CLASSIFIER) for kind in kinds):
+        obstacle = f"it was saved as {', '.join(kinds)}"
+    elif config.get("problem_type") == "regression" or len(names) == 1:
+        obstacle = "its head gives one number (regression), not classes"
+    return StoredLabels(names, config.get("problem_type") == _MULTI, obstacle)
+
+
+def label_config(names: Sequence[str], multi: bool) -> dict[str, Any]:
+    """The keys of `config.json` that say it again."""
+    return {
+        "id2label": {str(index): name for index, name in enumerate(names)},
+        "label2id": {name: index for index, name in enumerate(names)},
+        "problem_type": _MULTI if multi else _SINGLE,
+    }
+
+
+def _names(config: Mapping[str, Any], where: Path) -> tuple[str, ...]:
+    table = config.get("id2label")
+    if table is None:
+        count = config.get("num_labels", 2)
+        if not isinstance(count, int) or not 1 <= count <= 1_000_000:
+            raise CheckpointError(f'{where}: "num_labels" is {count!r}, but should be a whole number from 1.')
+        return tuple(f"LABEL_{index}" for index in range(count))
+    if not isinstance(table, dict) or not table:
+        raise CheckpointError(f'{where}: "id2label" should be an object of numbers to names.')
+    wanted = [str(index) for index in range(len(table))]
+    if sorted(table, key=lambda key: (len(key), key)) != wanted:
+        raise CheckpointError(f'{where}: the numbers in "id2label" should be 0 to {len(table) - 1}, each once.')
+    names = tuple(str(table[index]) for index in wanted)
+    doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if doubled:
+        raise CheckpointError(f'{where}: "id2label" gives the same name to several classes: {", ".join(doubled[:5])}.')
+    return names

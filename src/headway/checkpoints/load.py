@@ -1,0 +1,173 @@
+"""From a model folder to a classifier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from headway.checkpoints.config import checkpoint_error, read_json
+from headway.checkpoints.family import family_of, read_architecture
+from headway.checkpoints.labels import StoredLabels, read_labels
+from headway.checkpoints.tokenizer import has_tokenizer
+from headway.checkpoints.transfer import Checkpoint, load_weights
+from headway.checkpoints.weights import find_weight_files, open_weights
+from headway.errors import CheckpointError
+from headway.models.architecture import Architecture
+from headway.models.classifier import Classifier
+from headway.nn.layers import init_linear_normal
+
+__all__ = ["LoadedClassifier", "empty_classifier", "load_classifier", "read_model_config"]
+
+_HEAD = "classification_head"
+_POOLER = "pooler"
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A classifier and what its folder says about it."""
+
+    model: Classifier
+    family: str
+    """`model_type` of its `config.json`."""
+    config: dict[str, Any]
+    """The whole `config.json`."""
+    label_names: tuple[str, ...]
+    """In the order of the model's scores."""
+    multi: bool
+    """Whether several labels may be true at once."""
+    fresh: tuple[str, ...]
+    """Names of our weights that the checkpoint does not have and that were drawn at random."""
+
+
+def read_model_config(folder: Path) -> dict[str, Any]:
+    """`config.json` of a model folder that has all its parts.
+
+    Raises:
+        CheckpointError: The folder, its `config.json` or its weights are missing; everything that is, is listed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: there is no such folder. Give a model folder, a hub name, or minilm.")
+    problems = []
+    if not (folder / "config.json").is_file():
+        problems.append("no config.json, which says what kind of model it is.")
+    problems += find_weight_files(folder)[1]
+    if problems:
+        if not has_tokenizer(folder):
+            problems.append("no tokenizer (tokenizer.json or vocab.txt).")
+        raise checkpoint_error(folder, problems)
+    return read_json(folder / "config.json")
+
+
+def load_classifier(
+    folder: Path,
+    *,
+    label_names: Sequence[str] | None = None,
+    multi: bool = False,
+    overrides: Mapping[str, float] | None = None,
+    allow_fresh_pooler: bool = True,
+) -> LoadedClassifier:
+    """Read a classifier, or a base model that shall become one.
+
+    Without `label_names` the folder must hold a trained classifier, and its own labels are kept. With them, a head for
+    exactly these labels is reused (its rows put in the order asked for); otherwise the head starts fresh, from
+    PyTorch's default generator.
+
+    Args:
+        folder: A model folder; see `headway.checkpoints.hub.locate`.
+        label_names: The labels that the model shall tell apart, in the order of its scores.
+        multi: Whether several labels may be true at once; read from the folder when `label_names` is None.
+        overrides: Settings of `Architecture` to change, such as `dropout`.
+        allow_fresh_pooler: Whether a pooler that the checkpoint lacks may start fresh, with `label_names` given.
+
+    Raises:
+        CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
+    """
+    folder = Path(folder)
+    config = read_model_config(folder)
+    where = folder / "config.json"
+    family = family_of(config, where)
+    changes: dict[str, Any] = dict(overrides or {})
+    architecture = replace(read_architecture(family, config, where), **changes)
+    stored_labels = read_labels(config, where)
+    checkpoint = Checkpoint.read(folder, family.table, open_weights(folder))
+    names = stored_labels.names if label_names is None else tuple(label_names)
+    model = empty_classifier(architecture, len(names))
+
+    head, pooler = _weights_under(model, _HEAD), _weights_under(model, _POOLER)
+    has_head = _has_any(checkpoint, head)
+    fresh: list[str] = []
+    if label_names is None:
+        _require_classifier(folder, stored_labels, has_head)
+    else:
+        reusable = has_head and stored_labels.obstacle is None and set(stored_labels.names) == set(names)
+        fresh += [] if reusable else head
+        fresh += pooler if allow_fresh_pooler and not _has_any(checkpoint, pooler) else []
+    load_weights(model, checkpoint, ignored=fresh)
+    _start_fresh(model, fresh)
+    if label_names is not None and not set(head) & set(fresh):
+        _reorder_head(model, stored_labels.names, names)
+    return LoadedClassifier(
+        model=model.eval(),
+        family=str(config["model_type"]),
+        config=config,
+        label_names=names,
+        multi=stored_labels.multi if label_names is None else multi,
+        fresh=tuple(fresh),
+    )
+
+
+class _WithoutDrawing(TorchFunctionMode):
+    """Leaves tensors as they are where modules would fill them with random numbers.
+
+    On the meta device there is nothing to fill, and asking for it makes PyTorch import its compiler: two seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "").endswith(("normal_", "uniform_")):
+            return None
+        return func(*args, **(kwargs or {}))
+
+
+def empty_classifier(architecture: Architecture, num_labels: int) -> Classifier:
+    """A classifier that takes no memory yet: absurd sizes are noticed before they cost anything."""
+    with torch.device("meta"), _WithoutDrawing():
+        return Classifier(architecture, num_labels)
+
+
+def _weights_under(model: Classifier, part: str) -> dict[str, Tensor]:
+    return {name: weight for name, weight in model.state_dict(keep_vars=True).items() if name.startswith(f"{part}.")}
+
+
+def _has_any(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> bool:
+    return any(checkpoint.has(name, weight) for name, weight in weights.items())
+
+
+def _require_classifier(folder: Path, labels: StoredLabels, has_head: bool) -> None:
+    if has_head and labels.obstacle is None:
+        return
+    if not has_head:
+        raise CheckpointError(
+            f"{folder}: is a base model without a classification head: train it first "
+            f"(headway train DATA --model {folder})."
+        )
+    raise CheckpointError(
+        f"{folder}: is not a text classifier: {labels.obstacle}. Choose a classifier, or train it on your labels "
+        f"(headway train DATA --model {folder})."
+    )
+
+
+def _start_fresh(model: Classifier, names: Sequence[str]) -> None:
+    for part in {name.partition(".")[0]: None for name in names}:
+        model.get_submodule(part).apply(lambda module: init_linear_normal(module, model.architecture.initializer_std))
+
+
+def _reorder_head(model: Classifier, stored: Sequence[str], wanted: Sequence[str]) -> None:
+    rows = torch.tensor([stored.index(name) for name in wanted])
+    with torch.no_grad():
+        for parameter in model.classification_head.parameters():
+            parameter.copy_(parameter[rows])

@@ -1,0 +1,124 @@
+"""How a checkpoint's weight names and layouts map to ours: rules that are read in both directions.
+
+A pattern names a tensor, or a module and everything in it. `{n}` stands for one part of a dotted name, `{path*}` for
+one or more; what a placeholder matched in one pattern takes its place in the other. The first rule that matches counts.
+
+A mapping rule never moves numbers itself. It says where each of the checkpoint's tensors lies inside ours, as a view of
+our memory: loading copies into the view, saving copies out of it, and so one table serves both ways.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["Alias", "Drop", "Fuse", "Rename", "Rule", "Transpose", "WeightTable"]
+
+
+@dataclass(frozen=True)
+class Rename:
+    """The same tensor under another name."""
+
+    theirs: str
+    ours: str
+
+    def names(self) -> tuple[str, ...]:
+        """Their patterns, in the order of `views`."""
+        return (self.theirs,)
+
+    def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """*Shape:* (…) → one of (…)."""
+        return (tensor,)
+
+
+@dataclass(frozen=True)
+class Transpose(Rename):
+    """The same matrix, stored with inputs as rows; vectors stay as they are."""
+
+    def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """*Shape:* (a, b) → one of (b, a)."""
+        return (tensor.t(),)
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """Several tensors of theirs, one below the other, are one of ours: joined on loading, split on saving."""
+
+    theirs: tuple[str, ...]
+    ours: str
+
+    def names(self) -> tuple[str, ...]:
+        """Their patterns, in the order of `views`."""
+        return self.theirs
+
+    def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """*Shape:* (parts·a, …) → one of (a, …) a part."""
+        return tensor.chunk(len(self.theirs))
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Something in the checkpoint that Headway has no use for. Not written back."""
+
+    pattern: str
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A name that older or barer checkpoints use for `new`. Never written."""
+
+    old: str
+    new: str
+
+
+Rule = Rename | Transpose | Fuse | Drop | Alias
+
+_PLACEHOLDER = re.compile(r"\{(\w+)(\*?)\}")
+
+
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # With one group in the expression, split gives text, name, star, text, name, star, …, text.
+    pieces = _PLACEHOLDER.split(pattern)
+    expression = re.escape(pieces[0])
+    for name, star, text in zip(pieces[1::3], pieces[2::3], pieces[3::3], strict=True):
+        expression += f"(?P<{name}>{'.+' if star else '[^.]+'})" + re.escape(text)
+    return re.compile(rf"{expression}(?P<inside>(?:\..+)?)")
+
+
+def _translated(name: str, source: str, target: str) -> str | None:
+    """`name` carried from the pattern `source` to the pattern `target`; None where it does not match."""
+    match = _compiled(source).fullmatch(name)
+    if match is None:
+        return None
+    return _PLACEHOLDER.sub(lambda placeholder: match[placeholder[1]], target) + match["inside"]
+
+
+class WeightTable:
+    """A family's rules, ready to be asked in either direction."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self._mappings = [rule for rule in rules if isinstance(rule, Rename | Fuse)]
+        self._drops = [rule for rule in rules if isinstance(rule, Drop)]
+        self._aliases = [rule for rule in rules if isinstance(rule, Alias)]
+
+    def current_name(self, stored: str) -> str | None:
+        """The name that a checkpoint written today has for the weight called `stored`; None for what is dropped."""
+        name = stored
+        for alias in self._aliases:
+            name = _translated(name, alias.old, alias.new) or name
+        if any(_compiled(drop.pattern).fullmatch(name) for drop in self._drops):
+            return None
+        return name
+
+    def views(self, ours: str, tensor: Tensor) -> dict[str, Tensor]:
+        """Where the checkpoint's tensors lie in `tensor`, our weight called `ours`: their name → a view of it.
+
+        Raises:
+            LookupError: The family's table says nothing about `ours`.
+        """
+        for rule in self._mappings:
+            names = [_translated(ours, rule.ours, theirs) for theirs in rule.names()]
+            if None not in names:
+                return dict(zip([name for name in names if name], rule.views(tensor), strict=True))
+        raise LookupError(f"no rule for the weight {ours}")

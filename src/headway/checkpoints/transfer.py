@@ -1,0 +1,145 @@
+"""Numbers between a checkpoint and a model, by a family's table of names: all, or an error that lists the gaps."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from headway.checkpoints.config import checkpoint_error
+from headway.checkpoints.rules import WeightTable
+from headway.checkpoints.weights import StoredTensor
+
+__all__ = ["Checkpoint", "export_weights", "load_weights"]
+
+
+@dataclass
+class Checkpoint:
+    """The stored tensors of a model folder, by the names that a checkpoint written today would have."""
+
+    folder: Path
+    table: WeightTable
+    tensors: dict[str, StoredTensor]
+    doubled: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, folder: Path, table: WeightTable, stored: Mapping[str, StoredTensor]) -> "Checkpoint":
+        """Give the stored tensors their current names and leave out what the table drops."""
+        checkpoint = cls(folder, table, {})
+        for name, tensor in stored.items():
+            current = table.current_name(name)
+            if current in checkpoint.tensors:
+                checkpoint.doubled.append(name)
+            elif current is not None:
+                checkpoint.tensors[current] = tensor
+        return checkpoint
+
+    def has(self, ours: str, tensor: Tensor) -> bool:
+        """Whether it holds any part of our weight called `ours`."""
+        return any(name in self.tensors for name in self.table.views(ours, tensor))
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[str] = ()) -> None:
+    """Fill `model`, built on the meta device, as float32.
+
+    One tensor of the checkpoint is in memory at a time, beside the model. Weights in `ignored` are neither looked for
+    nor missed: they become zeros, for the caller to fill.
+
+    Raises:
+        CheckpointError: Weights are missing, unknown, of another shape or kind, or not finite; all are listed.
+    """
+    weights = _weights(model)
+    plan = {name: checkpoint.table.views(name, weight) for name, weight in weights.items() if name not in ignored}
+    skipped = {theirs for name in ignored for theirs in checkpoint.table.views(name, weights[name])}
+    problems = _mismatches(
+        checkpoint, {theirs: view for views in plan.values() for theirs, view in views.items()}, skipped
+    )
+    if problems:
+        raise checkpoint_error(checkpoint.folder, problems)
+    state = {name: torch.zeros(weight.shape) for name, weight in weights.items()}
+    broken = []
+    for name in plan:
+        for theirs, view in checkpoint.table.views(name, state[name]).items():
+            view.copy_(checkpoint.tensors[theirs].read())
+            # The extremes are NaN where any number is, and need no second tensor of the weight's size.
+            if not torch.stack(view.aminmax()).isfinite().all():
+                broken.append(theirs)
+    if broken:
+        problem = (
+            f"weights hold NaN or infinity: {_listed(broken)}. The training that made them went wrong; take another."
+        )
+        raise checkpoint_error(checkpoint.folder, [problem])
+    model.load_state_dict(state, assign=True)
+
+
+def export_weights(model: nn.Module, table: WeightTable) -> dict[str, Tensor]:
+    """The model's weights under the checkpoint's names, float32, on the processor.
+
+    They share memory with the model where they can.
+    """
+    exported: dict[str, Tensor] = {}
+    for name, weight in _weights(model).items():
+        for theirs, view in table.views(name, weight.detach()).items():
+            exported[theirs] = view.to("cpu", torch.float32).contiguous()
+    return exported
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.state_dict(keep_vars=True))
+
+
+def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: Collection[str]) -> list[str]:
+    stored = checkpoint.tensors
+    missing = [name for name in wanted if name not in stored]
+    unknown = [name for name in stored if name not in wanted and name not in skipped] + checkpoint.doubled
+    present = {name: view for name, view in wanted.items() if name in stored}
+    packed = [f"{name} ({stored[name].dtype})" for name in present if not stored[name].readable]
+    misshapen = [
+        f"{name} is {_shape(stored[name].shape)} instead of {_shape(view.shape)}"
+        for name, view in present.items()
+        if stored[name].shape != view.shape
+    ]
+    problems = []
+    if missing:
+        problems.append(
+            f"{len(missing)} of {len(wanted)} weights are missing: {_listed(missing)}. Fetch the whole model."
+        )
+    if misshapen:
+        problems.append(
+            f"{len(misshapen)} weights have another shape than config.json says: {_listed(misshapen)}. "
+            "config.json and the weights must come from the same model."
+        )
+    if packed:
+        problems.append(f"{len(packed)} weights are quantized: {_listed(packed)}. Take the original model.")
+    if unknown:
+        problems.append(
+            f"{len(unknown)} weights are unknown: {_listed(unknown)}. The model has parts that config.json does not "
+            "say; leaving them out would change its answers."
+        )
+    return problems
+
+
+def _shape(shape: Iterable[int]) -> str:
+    return "×".join(map(str, shape)) or "a single number"
+
+
+def _listed(names: Iterable[str], most: int = 6) -> str:
+    """Names, with the ones that differ only in their block's number written once."""
+    blocks: dict[str, list[int]] = {}
+    for name in names:
+        number = re.search(r"\.(\d+)\.", name)
+        pattern = f"{name[: number.start()]}.{{}}.{name[number.end() :]}" if number else name
+        blocks.setdefault(pattern, []).extend([int(number[1])] if number else [])
+    shown = [pattern.replace("{}", _span(numbers)) if numbers else pattern for pattern, numbers in blocks.items()]
+    rest = len(shown) - most
+    return ", ".join(shown[:most]) + (f" and {rest} more kinds" if rest > 0 else "")
+
+
+def _span(numbers: list[int]) -> str:
+    if len(numbers) == 1:
+        return str(numbers[0])
+    if sorted(numbers) == list(range(min(numbers), max(numbers) + 1)):
+        return f"{{{min(numbers)}–{max(numbers)}}}"
+    return f"{{{','.join(map(str, sorted(numbers)[:8]))}{',…' if numbers[8:] else ''}}}"

@@ -1,0 +1,190 @@
+"""The weight files of a model folder: safetensors or PyTorch's own, whole or in shards, as one table of tensors.
+
+Nothing is read into memory until it is asked for: both formats are mapped from the disk. Pickled code is never run.
+"""
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from headway.checkpoints.config import checkpoint_error, read_json
+from headway.errors import CheckpointError
+
+__all__ = ["StoredTensor", "find_weight_files", "open_weights"]
+
+_SHARD_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+_WEIGHT_FILES = ("model.safetensors", _SHARD_INDEXES[0], "pytorch_model.bin", _SHARD_INDEXES[1])
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_AGAIN = "the download broke off or the file was damaged: fetch it again"
+_READABLE = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_SAFETENSORS_READABLE = ("F32", "F16", "BF16", "F64")
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """A tensor that lies in a file."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+    readable: bool
+    """Whether its numbers are plain floating point, not packed by some quantizer."""
+    read: Callable[[], Tensor]
+    """Its numbers. The result may share memory with the file: copy before keeping it."""
+
+
+def find_weight_files(folder: Path) -> tuple[list[Path], list[str]]:
+    """The files that hold the weights, safetensors first, and what is wrong with them (missing, not downloaded)."""
+    name = next((name for name in _WEIGHT_FILES if (folder / name).is_file()), None)
+    if name is None:
+        return [], [_explain_absence(folder)]
+    if name not in _SHARD_INDEXES:
+        files, problems = [folder / name], list[str]()
+    else:
+        files, problems = _shards(folder / name)
+    return files, problems + [problem for file in files if (problem := _pointer_problem(file))]
+
+
+def open_weights(folder: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a model folder, by the name that it is stored under.
+
+    Raises:
+        CheckpointError: There are no weights, shards are missing, or files are truncated, damaged or hold something
+            else than plain tensors. All the files that are wrong are listed.
+    """
+    files, problems = find_weight_files(folder)
+    stored: dict[str, StoredTensor] = {}
+    if not problems:
+        for file in files:
+            try:
+                stored.update(_open_safetensors(file) if file.suffix == ".safetensors" else _open_pickle(file))
+            except CheckpointError as error:
+                problems.append(str(error))
+    if problems:
+        raise checkpoint_error(folder, problems)
+    return stored
+
+
+def _open_safetensors(file: Path) -> dict[str, StoredTensor]:
+    try:
+        handle = safe_open(file, framework="pt")
+        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file.name} is not a whole safetensors file ({error}); {_AGAIN}.") from error
+
+    def reader(name: str) -> Callable[[], Tensor]:
+        return lambda: handle.get_tensor(name)
+
+    return {
+        name: StoredTensor(
+            file,
+            tuple(part.get_shape()),
+            part.get_dtype(),
+            part.get_dtype() in _SAFETENSORS_READABLE,
+            reader(name),
+        )
+        for name, part in slices.items()
+    }
+
+
+def _open_pickle(file: Path) -> dict[str, StoredTensor]:
+    try:
+        # Files from before PyTorch 1.6 are bare pickles, which cannot be mapped.
+        zipped = zipfile.is_zipfile(file)
+        if zipped:
+            _refuse_compression(file)
+        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{file.name} is truncated, or holds something other than plain tensors, which is refused because it could "
+            "run code. Fetch it again, or take a safetensors version of the model."
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{file.name} is not a whole PyTorch file ({reason}); {_AGAIN}.") from error
+    return _tensors_of(content, file)
+
+
+def _refuse_compression(file: Path) -> None:
+    """PyTorch stores without compressing; anything else could unpack to more than the memory holds."""
+    with zipfile.ZipFile(file) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise ValueError("it is a compressed archive")
+
+
+def _tensors_of(content: object, file: Path) -> dict[str, StoredTensor]:
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{file.name} holds a {type(content).__name__}, not named weights.")
+    odd = [
+        str(name) for name, value in content.items() if not isinstance(value, Tensor) or value.layout != torch.strided
+    ]
+    if odd:
+        raise CheckpointError(
+            f"{file.name} is not a plain table of weights: {', '.join(odd[:3])}{' …' if odd[3:] else ''} "
+            "is no dense tensor. It may be a training state: take the model that was saved from it."
+        )
+
+    def reader(value: Tensor) -> Callable[[], Tensor]:
+        return lambda: value.detach()
+
+    return {
+        str(name): StoredTensor(
+            file, tuple(value.shape), str(value.dtype).removeprefix("torch."), value.dtype in _READABLE, reader(value)
+        )
+        for name, value in content.items()
+    }
+
+
+def _shards(index: Path) -> tuple[list[Path], list[str]]:
+    """The shards that an index names, and the ones that are not there."""
+    try:
+        places: Any = read_json(index).get("weight_map")
+    except CheckpointError as error:
+        return [], [str(error)]
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        return [], [f'{index.name} has no "weight_map" of names to files; {_AGAIN}.']
+    names = sorted(set(places.values()))
+    # A name with folders in it could point anywhere on the disk.
+    odd = [name for name in names if Path(name).name != name]
+    missing = [name for name in names if name not in odd and not (index.parent / name).is_file()]
+    problems = [f"{index.name} points outside its folder: {json.dumps(name)}." for name in odd]
+    if missing:
+        problems.append(
+            f"{len(missing)} of {len(names)} weight files named by {index.name} are missing: {', '.join(missing[:8])}"
+            f"{' …' if missing[8:] else ''}. Fetch the rest of the model."
+        )
+    return [index.parent / name for name in names if name not in odd + missing], problems
+
+
+def _pointer_problem(file: Path) -> str | None:
+    with file.open("rb") as handle:
+        if handle.read(len(_LFS_POINTER)) != _LFS_POINTER:
+            return None
+    return f"{file.name} is a git-lfs pointer, not the weights: run `git lfs pull` in the folder."
+
+
+def _explain_absence(folder: Path) -> str:
+    """Why there are no weights that can be read: one sentence that fits what lies there instead."""
+    present = {path.name for path in folder.iterdir()}
+    if present & {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}:
+        return (
+            "it holds an adapter (LoRA), not a whole model: merge it into its base model first "
+            "(peft's merge_and_unload, then save_pretrained)."
+        )
+    if any(name.endswith((".incomplete", ".part", ".tmp", ".crdownload")) for name in present):
+        return "the weights are only partly downloaded: fetch the model again."
+    foreign = sorted(name for name in present if name.endswith((".h5", ".msgpack", ".onnx", ".gguf", ".ckpt", ".pt")))
+    if foreign or "tf_model.h5.index.json" in present:
+        return (
+            f"the only weights are for another program ({', '.join(foreign[:3]) or 'TensorFlow'}): choose a version "
+            "of the model with model.safetensors, or convert it."
+        )
+    return f"no weights: none of {', '.join(_WEIGHT_FILES)} is there. Fetch the whole model."

@@ -1,0 +1,35 @@
+"""`headway evaluate`."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from headway.api import load
+from headway.console import print_result
+from headway.evaluation.report import render
+from headway.files import write_atomically
+from headway.settings import parse_assignments, resolve
+
+__all__ = ["evaluate_command"]
+
+
+def evaluate_command(
+    model: str,
+    data: str,
+    *,
+    as_json: bool,
+    report: Path | None,
+    assignments: list[str],
+    device: str,
+    precision: str,
+) -> None:
+    """Measure a model on labelled rows: as a table for people, or as JSON for machines."""
+    settings = resolve(parse_assignments(assignments))
+    record = load(model, device=device, precision=precision).evaluate(data, settings)
+    if report is not None:
+        write_atomically(report, render(record))
+    if as_json:
+        sys.stdout.write(record.to_json())
+    else:
+        print_result(Console(highlight=False), record)

@@ -1,0 +1,74 @@
+"""Where to compute, how precisely, and how memory is kept."""
+
+import ctypes
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
+
+import torch
+
+from headway.errors import SettingsError
+
+__all__ = ["Precision", "autocast", "choose_device", "choose_precision", "describe_device", "keep_freed_memory"]
+
+Precision = Literal["float32", "bfloat16", "int8"]
+
+
+def choose_device(wanted: str = "auto") -> torch.device:
+    """CUDA, Apple's GPU or the processor, in this order, unless one is wanted.
+
+    Raises:
+        SettingsError: The wanted device is not there.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return torch.device(next(name for name, there in present.items() if there))
+    if not present.get(wanted, False):
+        there = ", ".join(name for name, is_there in present.items() if is_there)
+        raise SettingsError(
+            f"device = {wanted!r}: this machine has {there}. Leave the setting out to choose by itself."
+        )
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: str, device: torch.device) -> Precision:
+    """bfloat16 on GPUs that have it, otherwise float32, unless one is wanted.
+
+    Raises:
+        SettingsError: An eight-bit model is wanted on a GPU.
+    """
+    if wanted == "auto":
+        return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    if wanted == "int8":
+        if device.type != "cpu":
+            raise SettingsError("precision = 'int8' runs on the processor only; use device = 'cpu' or bfloat16.")
+        return "int8"
+    return "bfloat16" if wanted == "bfloat16" else "float32"
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """Matrix products in bfloat16 where asked for; sums, norms and the loss stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def describe_device(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return {"mps": "Apple GPU", "cpu": f"processor, {torch.get_num_threads()} threads"}[device.type]
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory for the next step instead of giving it back to the system.
+
+    Every tensor of more than 128 KiB is otherwise mapped anew, and the system fills each page with zeros first: up to a
+    third of a training step on a processor. Does nothing where the C library is not glibc.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+        mallopt(m_mmap_max, 0)
+        mallopt(m_trim_threshold, 2**31 - 1)
+        mallopt(m_top_pad, 64 * 2**20)

@@ -1,0 +1,57 @@
+"""What can go wrong, as a tree.
+
+HeadwayError                 the run failed                        exit status 1
+├── UserError                the user can mend it                  exit status 2
+│   ├── SettingsError        an unknown or impossible setting
+│   ├── DataError            a file of examples that cannot be used
+│   └── CheckpointError      a model that cannot be read
+├── TrainingError            the training itself cannot go on      exit status 1
+└── Interrupted              Ctrl-C or SIGTERM; the state is saved exit status 130
+
+Every message says what is wrong, where (file, row, key), and what to do about it, in one or a few plain sentences:
+the command line prints it as it stands, without a traceback.
+"""
+
+__all__ = [
+    "CheckpointError",
+    "DataError",
+    "HeadwayError",
+    "Interrupted",
+    "SettingsError",
+    "TrainingError",
+    "UserError",
+]
+
+
+class HeadwayError(Exception):
+    """Anything that Headway refuses or fails to do, with a message written for the person who runs it."""
+
+    exit_status = 1
+
+
+class UserError(HeadwayError):
+    """The command, the settings or the files are wrong, and the user can put them right."""
+
+    exit_status = 2
+
+
+class SettingsError(UserError):
+    """A setting is unknown, has an impossible value, or contradicts another."""
+
+
+class DataError(UserError):
+    """A file of examples cannot be used: a missing column, a broken row, an unknown label."""
+
+
+class CheckpointError(UserError):
+    """A model folder or hub name cannot be read, or its weights do not fit its configuration."""
+
+
+class TrainingError(HeadwayError):
+    """Training cannot go on: the loss stays non-finite, the disk is full, the memory is spent."""
+
+
+class Interrupted(HeadwayError):  # noqa: N818 - an interruption is not an error of anyone's
+    """The user stopped the run. What is needed to go on has been saved."""
+
+    exit_status = 130

@@ -1,0 +1,1 @@
+"""Settings become modules: `Architecture`, the encoder, the heads, and `build`."""

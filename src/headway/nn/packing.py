@@ -1,0 +1,141 @@
+"""Sequences of different lengths as one tensor, without padding."""
+
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import groupby
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = ["Packing", "Run"]
+
+
+class Run(NamedTuple):
+    """Neighbouring sequences of the same query length and the same key length, as one block for a dense kernel."""
+
+    num_sequences: int
+    query_row: int
+    query_length: int
+    key_row: int
+    key_length: int
+
+    def query_block(self, packed: Tensor) -> Tensor:
+        """Its query rows, sharing memory. *Shape:* (tokens, heads, …) → (num_sequences, heads, query_length, …)."""
+        rows = packed[self.query_row : self.query_row + self.num_sequences * self.query_length]
+        return rows.unflatten(0, (self.num_sequences, self.query_length)).transpose(1, 2)
+
+    def key_block(self, packed: Tensor) -> Tensor:
+        """Its key rows, sharing memory. *Shape:* (tokens, heads, …) → (num_sequences, heads, key_length, …)."""
+        rows = packed[self.key_row : self.key_row + self.num_sequences * self.key_length]
+        return rows.unflatten(0, (self.num_sequences, self.key_length)).transpose(1, 2)
+
+
+class Packing:
+    """Where each sequence of a packed tensor starts.
+
+    A batch of `n` sequences is one tensor of shape `(tokens, …)`, the sequences laid end to end: sequence `i` is the
+    rows `offsets[i]` to `offsets[i + 1]`. There is no padding, so there is no padding mask and no work on either.
+
+    The lengths live on the host, so that asking for them never waits for a device.
+    """
+
+    def __init__(self, lengths: Iterable[int], device: torch.device | str = "cpu") -> None:
+        self.lengths: tuple[int, ...] = tuple(lengths)
+        self.device = torch.device(device)
+        if any(length < 1 for length in self.lengths):
+            raise ValueError(f"every sequence needs at least one token, got lengths {self.lengths}")
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packing) and self.lengths == other.lengths
+
+    def __hash__(self) -> int:
+        return hash(self.lengths)
+
+    def __repr__(self) -> str:
+        return f"Packing({list(self.lengths)}, device={str(self.device)!r})"
+
+    @property
+    def num_tokens(self) -> int:
+        """Rows of the packed tensor."""
+        return sum(self.lengths)
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence."""
+        return max(self.lengths)
+
+    @cached_property
+    def offsets(self) -> Tensor:
+        """First row of each sequence, and the number of rows at the end.
+
+        *Shape:* (sequences + 1,), int32, as the variable-length kernels want it.
+        """
+        lengths = torch.tensor((0, *self.lengths), dtype=torch.int32)
+        return lengths.cumsum(0, dtype=torch.int32).to(self.device, non_blocking=True)
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """Position of each token in its own sequence, from 0.
+
+        *Shape:* (tokens,), int64.
+        """
+        positions = torch.cat([torch.arange(length) for length in self.lengths])
+        return positions.to(self.device, non_blocking=True)
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Which places of the dense form hold a token.
+
+        *Shape:* (sequences, max_length), bool, True = a token is there.
+        """
+        return torch.arange(self.max_length, device=self.device) < self.offsets.diff()[:, None]
+
+    @property
+    def firsts(self) -> "Packing":
+        """The packing of one row a sequence: what is left when only the first tokens are kept."""
+        return Packing((1,) * len(self), self.device)
+
+    def first_rows(self, packed: Tensor) -> Tensor:
+        """The first token's row of each sequence.
+
+        *Shape:* (tokens, …) → (sequences, …)
+        """
+        return packed.index_select(0, self.offsets[:-1])
+
+    def to(self, device: torch.device | str) -> "Packing":
+        """The same packing for tensors on `device`."""
+        return self if torch.device(device) == self.device else Packing(self.lengths, device)
+
+    def pack(self, dense: Tensor) -> Tensor:
+        """Drop the padding.
+
+        *Shape:* (sequences, max_length, …) → (tokens, …)
+        """
+        return dense[self.mask]
+
+    def unpack(self, packed: Tensor) -> Tensor:
+        """Pad with zeros.
+
+        *Shape:* (tokens, …) → (sequences, max_length, …)
+        """
+        dense = packed.new_zeros(len(self), self.max_length, *packed.shape[1:])
+        dense[self.mask] = packed
+        return dense
+
+    def runs(self, keys: "Packing") -> list[Run]:
+        """Neighbouring sequences of the same query and key length, as blocks that a dense kernel can take at once.
+
+        Batches sorted by length have few and long runs, which is why they are sorted.
+        """
+        runs: list[Run] = []
+        query_row = key_row = 0
+        for (query_length, key_length), group in groupby(zip(self.lengths, keys.lengths, strict=True)):
+            count = len(list(group))
+            runs.append(Run(count, query_row, query_length, key_row, key_length))
+            query_row += count * query_length
+            key_row += count * key_length
+        return runs

@@ -1,0 +1,83 @@
+"""Examples in, logits and probabilities out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headway.data.batches import Batch, collate, split_by_tokens
+from headway.data.examples import Example
+from headway.data.tokens import TextEncoder
+from headway.device import Precision, autocast
+from headway.errors import SettingsError
+from headway.models.architecture import Architecture
+from headway.models.classifier import Classifier
+from headway.nn.packing import Packing
+
+__all__ = ["Engine", "probabilities", "sequence_limit"]
+
+FloatArray = NDArray[np.float32]
+
+TOKENS_PER_BATCH = {"cpu": 1024, "cuda": 65_536, "mps": 16_384}
+"""Measured: on a processor a batch's widest tensor should stay in the cache; a GPU wants as many rows as it can get."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A model, the encoder of its texts, and where and how precisely it computes."""
+
+    model: Classifier
+    encoder: TextEncoder
+    device: torch.device
+    precision: Precision
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits of a packed batch. *Shape:* (sequences, num_labels), float32."""
+        packing = Packing(batch.lengths, self.device)
+        with autocast(self.device, self.precision):
+            logits = self.model(batch.input_ids, packing, batch.token_types)
+        return logits.float()
+
+    def logits(self, examples: Sequence[Example]) -> FloatArray:
+        """Logits in the order of the examples; computed in the order of their lengths, without gradients.
+
+        *Shape:* (examples, num_labels)
+        """
+        logits = np.empty((len(examples), self.model.num_labels), dtype=np.float32)
+        self.model.eval()
+        with torch.inference_mode():
+            for positions, batch in self._batches(examples):
+                logits[positions[batch.order]] = self.forward(batch.to(self.device)).cpu().numpy()
+        return logits
+
+    def _batches(self, examples: Sequence[Example]) -> Iterator[tuple[NDArray[np.int64], Batch]]:
+        if not examples:
+            return
+        sequences = self.encoder.encode(examples)
+        lengths = np.array([len(sequence.input_ids) for sequence in sequences], dtype=np.int64)
+        order = np.argsort(lengths, kind="stable")
+        for positions in split_by_tokens(order, lengths, TOKENS_PER_BATCH[self.device.type]):
+            yield positions, collate([sequences[position] for position in positions])
+
+
+def probabilities(logits: FloatArray, multi: bool) -> FloatArray:
+    """Softmax over the labels, or one sigmoid a label. *Shape:* (rows, num_labels) → the same."""
+    tensor = torch.from_numpy(logits)
+    return (tensor.sigmoid() if multi else tensor.softmax(-1)).numpy()
+
+
+def sequence_limit(architecture: Architecture, wanted: int | None) -> int:
+    """The longest sequence in tokens: the model's maximum, or less if that is wanted.
+
+    Raises:
+        SettingsError: More is wanted than the model has positions.
+    """
+    if wanted is not None and wanted > architecture.max_positions:
+        raise SettingsError(
+            f"max_length = {wanted}: this model reads at most {architecture.max_positions} tokens. "
+            "Ask for less, or leave the setting out."
+        )
+    return wanted or architecture.max_positions

@@ -1,0 +1,105 @@
+"""The whole way of a classifier: read, check, train, measure, save."""
+
+from pathlib import Path
+
+import torch
+
+from headway.checkpoints.hub import locate
+from headway.checkpoints.load import load_classifier
+from headway.checkpoints.tokenizer import load_tokenizer
+from headway.data.tokens import TextEncoder
+from headway.device import choose_device, choose_precision, keep_freed_memory
+from headway.settings import Settings
+from headway.tasks.classification.classifier import TextClassifier
+from headway.tasks.classification.data import read_classification_data
+from headway.tasks.classification.engine import Engine, sequence_limit
+from headway.tasks.classification.fit import fit
+from headway.tasks.classification.measure import measure_run
+from headway.tasks.folder import RunFolder
+from headway.tasks.reporter import Reporter
+from headway.training.state import seed_everything
+
+__all__ = ["train_classifier"]
+
+
+def train_classifier(
+    data: str,
+    *,
+    model: str,
+    output: str | Path,
+    validation: str | None = None,
+    test: str | None = None,
+    settings: Settings,
+    resume: bool = False,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> TextClassifier:
+    """Fine-tune a classifier on a file of examples and measure it.
+
+    Args:
+        data: A file, a folder, `hub:NAME` or `sample:NAME`.
+        model: A model folder, a hub name, or `minilm`.
+        output: The folder that the model, its record and its report are written to.
+        validation: Where the validation rows are, if not to be taken from `data`.
+        test: Where the test rows are, if not to be taken from `data`.
+        settings: Everything else.
+        resume: Go on with the interrupted run in `output`, bit for bit as if it had not been interrupted.
+        overwrite: Replace what is in `output`.
+        reporter: Hears how it goes.
+
+    Raises:
+        UserError: The data, the model or the settings cannot be used.
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
+        TrainingError: Training cannot go on.
+    """
+    reporter = reporter or Reporter()
+    folder = RunFolder(output)
+    request = {"task": "classification", "data": data, "validation": validation, "test": test, "model": model}
+    folder.check({**request, **settings.model_dump()}, resume=resume, overwrite=overwrite)
+    if resume and folder.is_finished():
+        reporter.note(f"{folder.folder}: this run is finished already; there is nothing to resume.")
+        return TextClassifier.load(folder.folder, device=settings.device)
+
+    device = _prepare_machine(settings)
+    reporter.stage(f"Reading {data}")
+    examples = read_classification_data(data, validation, test, settings)
+    reporter.stage(f"Loading {model}")
+    seed_everything(settings.seed)
+    source = locate(model)
+    loaded = load_classifier(
+        source, label_names=examples.labels.names, multi=examples.labels.multi, overrides=_dropouts(settings)
+    )
+    if loaded.fresh:
+        reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
+    tokenizer = load_tokenizer(source, loaded.model.architecture.vocabulary_size)
+    limit = sequence_limit(loaded.model.architecture, settings.max_length)
+    precision = choose_precision(settings.precision, device)
+    engine = Engine(loaded.model.to(device), TextEncoder(tokenizer, limit), device, precision)
+    classifier = TextClassifier(engine, examples.labels, loaded.config, examples.columns)
+
+    reporter.stage("Checking the data")
+    findings = examples.findings(engine.encoder)
+    reporter.findings(findings)
+    request["fingerprint"] = examples.fingerprint()
+    folder.open({**request, **settings.model_dump()}, resume=resume)
+    outcome = fit(engine, examples, settings, folder, reporter, resume=resume)
+    reporter.stage("Measuring")
+    record = measure_run(classifier, examples, findings, outcome, settings, base_model=model, family=loaded.family)
+    classifier.save(folder.folder, record)
+    folder.states.remove()
+    reporter.result(record, str(folder.folder))
+    return classifier
+
+
+def _prepare_machine(settings: Settings) -> torch.device:
+    device = choose_device(settings.device)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    if device.type == "cpu":
+        keep_freed_memory()
+    return device
+
+
+def _dropouts(settings: Settings) -> dict[str, float]:
+    wanted = {name: getattr(settings, name) for name in ("dropout", "attention_dropout", "head_dropout")}
+    return {name: value for name, value in wanted.items() if value is not None}

@@ -1,0 +1,119 @@
+"""The model folder: what `transformers` reads on top, Headway's own record in the subfolder `headway/`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from headway.errors import CheckpointError, DataError, SettingsError, UserError
+from headway.files import write_atomically
+from headway.training.state import StateFolder
+
+__all__ = ["Request", "RunFolder"]
+
+Request = dict[str, Any]
+"""What a run was asked for: data, model and settings, as JSON can hold them."""
+
+
+class RunFolder:
+    """Where everything of a run lies.
+
+    ====================  =========================================================================
+    config.json …         the model, as `transformers` reads it, and its card `README.md`
+    headway/run.json      what was asked for: `headway train --config` with it runs the same again
+    headway/task.json     what prediction must know: the task, the columns, the longest sequence
+    headway/curves.jsonl  the learning curves; also as curves.png and TensorBoard events
+    headway/record.json   everything measured; report.html shows it
+    headway/state/        what `--resume` continues from, while training is not done
+    ====================  =========================================================================
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.own = self.folder / "headway"
+        self.run = self.own / "run.json"
+        self.task = self.own / "task.json"
+        self.curves = self.own / "curves.jsonl"
+        self.curves_picture = self.own / "curves.png"
+        self.tensorboard = self.own / "tensorboard"
+        self.record = self.own / "record.json"
+        self.report = self.own / "report.html"
+        self.card = self.folder / "README.md"
+        self.states = StateFolder(self.own / "state")
+
+    def is_finished(self) -> bool:
+        """Whether a run ended here with a measured model."""
+        return self.record.is_file() and (self.folder / "config.json").is_file()
+
+    def check(self, request: Request, *, resume: bool, overwrite: bool) -> None:
+        """Make sure that a run may use the folder, before any work is done.
+
+        Args:
+            request: What is asked for: data, model and settings.
+            resume: Go on with the run that was interrupted here.
+            overwrite: Whatever is here may be replaced.
+
+        Raises:
+            UserError: A model or an interrupted run is here already, or there is nothing to resume.
+            SettingsError: The interrupted run was asked for something else.
+        """
+        if resume:
+            self._check_same(request)
+        elif not overwrite:
+            self._check_free()
+
+    def open(self, request: Request, *, resume: bool) -> None:
+        """Make the folder ready: forget an earlier run and note down what is asked for, or, resuming, compare with it.
+
+        Raises:
+            SettingsError: The interrupted run was asked for something else.
+        """
+        if resume:
+            self._check_same(request)
+            return
+        self.states.remove()
+        for file in (self.curves, self.record, self.report, self.curves_picture, *self.tensorboard.glob("events.*")):
+            file.unlink(missing_ok=True)
+        write_atomically(self.run, json.dumps(request, indent=2) + "\n")
+
+    def read_json(self, file: Path) -> dict[str, Any]:
+        """Read one of the folder's own records.
+
+        Raises:
+            CheckpointError: It is not valid JSON.
+        """
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{file}: could not be read: {error}.") from error
+        if not isinstance(content, dict):
+            raise CheckpointError(f"{file}: should hold a JSON object.")
+        return content
+
+    def _check_free(self) -> None:
+        if self.states.exists():
+            raise UserError(
+                f"{self.folder}: an interrupted run is here. Go on by --resume, or start again with --overwrite."
+            )
+        if (self.folder / "config.json").exists():
+            raise UserError(f"{self.folder}: a model is here already. Choose another --output, or use --overwrite.")
+        if self.folder.is_dir() and not self.own.exists() and any(self.folder.iterdir()):
+            raise UserError(f"{self.folder}: the folder is not empty. Choose another --output, or use --overwrite.")
+        if self.folder.exists() and not self.folder.is_dir():
+            raise UserError(f"{self.folder}: is a file. Choose a folder with --output.")
+
+    def _check_same(self, request: Request) -> None:
+        if not self.run.is_file():
+            raise UserError(f"{self.folder}: there is no run to resume here. Leave --resume out to start one.")
+        before = self.read_json(self.run)
+        different = [key for key in request if before.get(key) != request[key]]
+        if "fingerprint" in different:
+            raise DataError(
+                f"{request['data']}: the rows are not those that the interrupted run in {self.folder} was training on. "
+                "Put the old file back, or start anew with --overwrite."
+            )
+        if different:
+            changes = ", ".join(f"{key} was {before.get(key)!r}, now {request[key]!r}" for key in different)
+            raise SettingsError(
+                f"{self.folder}: the interrupted run was asked for something else ({changes}). "
+                "Ask for the same again, or start anew with --overwrite."
+            )

@@ -1,0 +1,58 @@
+import statistics
+import subprocess
+import sys
+
+import pytest
+import torch
+from benchmarks.gpu import SHAPES, measure, table
+from torch.nn.functional import scaled_dot_product_attention
+
+from benchmarks import gpu_checks, lengths
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("firsts", [False, True])
+def test_attention_is_within_its_tolerance(dtype, firsts):
+    checks = gpu_checks.check_attention("cpu", dtype, firsts=firsts, num_heads=2)
+    assert len(checks) == 4
+    assert all(check.passed for check in checks), checks
+
+
+def blind_attention(query, key, value, queries, keys, dropout_probability=0.0):
+    """Every text looks at the whole batch."""
+    return scaled_dot_product_attention(*(rows.transpose(0, 1) for rows in (query, key, value))).transpose(0, 1)
+
+
+def test_a_kernel_that_looks_beyond_its_text_fails_the_checks(monkeypatch):
+    monkeypatch.setattr("benchmarks.gpu_checks.attention", blind_attention)
+    monkeypatch.setattr("headway.nn.attention.attention", blind_attention)
+    assert not any(
+        check.passed for check in gpu_checks.check_attention("cpu", torch.float32, firsts=False, num_heads=2)
+    )
+    assert not gpu_checks.check_packing(SHAPES["tiny"], "cpu", torch.float32).passed
+
+
+def test_an_error_that_is_no_number_does_not_pass():
+    assert not gpu_checks.Check("broken", float("nan"), 1e-2).passed
+
+
+@pytest.mark.parametrize(("name", "mean"), [("Rotten Tomatoes", 27.4), ("IMDB", 276.9)])
+def test_drawn_lengths_follow_the_real_ones(name, mean):
+    drawn = lengths.draw_lengths(name, 5_000, seed=0)
+    assert statistics.mean(drawn) == pytest.approx(mean, rel=0.05)
+    assert (min(drawn), max(drawn)) <= (lengths.LENGTHS[name][0] + 5, lengths.LENGTHS[name][-1])
+
+
+def test_every_arm_is_timed_on_every_kind_of_text():
+    rows = measure(SHAPES["tiny"], "cpu", batch_size=1, steps=1, rounds=1)
+    ours = {(row["texts"], row["work"]) for row in rows if row["arm"].startswith("Headway")}
+    assert ours == {(texts, work) for texts in lengths.LENGTHS for work in ("training", "inference")}
+    assert all(row["tokens_per_second"] > 0 for row in rows)
+    assert len(table(rows).splitlines()) == 2 + len(rows)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_without_cuda_it_says_so():
+    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.\n"

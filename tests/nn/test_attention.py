@@ -1,0 +1,167 @@
+"""Every kernel of the attention, forward and backward, against the formula in double precision."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from headway.nn.attention import SelfAttention, attention, dense_attention, formula
+from headway.nn.dropout import keep_mask, survivor_scale
+from headway.nn.packing import Packing
+
+HEADS, HEAD_DIM = 3, 8
+LENGTHS = [4, 4, 1, 7, 7, 7, 1, 2, 20]
+
+
+def rows(packing: Packing, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(packing.num_tokens, HEADS, HEAD_DIM, generator=draw, dtype=torch.float64).to(dtype)
+
+
+def one_by_one(
+    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, masks: list[Tensor] | None = None
+) -> Tensor:
+    """softmax(Q·Kᵀ / √d_k)·V for each sequence and head by itself, with given scaled dropout masks."""
+    outputs = []
+    parts = zip(query.split(queries.lengths), key.split(keys.lengths), value.split(keys.lengths), strict=True)
+    for index, (q, k, v) in enumerate(parts):
+        scores = torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(HEAD_DIM)
+        weights = scores.softmax(-1)
+        if masks is not None:
+            weights = weights * masks[index]
+        outputs.append(torch.einsum("hqk,khd->qhd", weights, v))
+    return torch.cat(outputs)
+
+
+@pytest.fixture(params=["self", "firsts", "cross"])
+def packings(request: pytest.FixtureRequest) -> tuple[Packing, Packing]:
+    keys = Packing(LENGTHS)
+    queries = {"self": keys, "firsts": keys.firsts, "cross": Packing([3, 3, 5, 1, 1, 2, 9, 9, 4])}[request.param]
+    return queries, keys
+
+
+def test_the_formula_says_what_the_paper_says() -> None:
+    query, key, value = (torch.randn(2, 5, 4, dtype=torch.float64) for _ in range(3))
+    scores = torch.einsum("bqd,bkd->bqk", query, key) / 2
+    expected = torch.einsum("bqk,bkd->bqd", scores.exp() / scores.exp().sum(-1, keepdim=True), value)
+    torch.testing.assert_close(formula(query, key, value), expected)
+
+
+def test_the_formula_does_not_look_behind_the_mask() -> None:
+    query, key, value = (torch.randn(1, 5, 4) for _ in range(3))
+    mask = torch.ones(5, 5, dtype=torch.bool).tril()
+    seen = formula(query, key, value, mask)
+    torch.testing.assert_close(seen[:, :3], formula(query[:, :3], key[:, :3], value[:, :3], mask[:3, :3]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["packed kernel", "dense fallback"])
+@pytest.mark.parametrize("gradients", [False, True], ids=["inference", "training"])
+def test_every_kernel_gives_the_formula(packings: tuple[Packing, Packing], dtype: torch.dtype, gradients: bool) -> None:
+    queries, keys = packings
+    inputs = [rows(packing, seed, dtype) for seed, packing in enumerate((queries, keys, keys))]
+    expected = one_by_one(*(tensor.double() for tensor in inputs), queries, keys)
+    for tensor in inputs:
+        tensor.requires_grad_(gradients)
+    actual = attention(*inputs, queries, keys)
+    torch.testing.assert_close(actual.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.1, 0.6])
+def test_the_gradient_written_out_is_the_formulas(packings: tuple[Packing, Packing], probability: float) -> None:
+    queries, keys = packings
+    inputs = [rows(packing, seed).requires_grad_() for seed, packing in enumerate((queries, keys, keys))]
+    exact = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    grad_output = rows(queries, 9)
+
+    torch.manual_seed(4)
+    actual = attention(*inputs, queries, keys, probability)
+    actual.backward(grad_output)
+    torch.manual_seed(4)
+    expected = one_by_one(*exact, queries, keys, drawn_masks(queries, keys, probability))
+    expected.backward(grad_output.double())
+
+    torch.testing.assert_close(actual.double(), expected, atol=1e-5, rtol=1e-5)
+    for name, ours, theirs in zip(("query", "key", "value"), inputs, exact, strict=True):
+        torch.testing.assert_close(ours.grad.double(), theirs.grad, atol=1e-5, rtol=1e-5, msg=f"gradient of {name}")
+
+
+def drawn_masks(queries: Packing, keys: Packing, probability: float) -> list[Tensor] | None:
+    """The scaled masks that the kernel draws from the same seed: run by run, (sequence · head, query, key)."""
+    if probability == 0:
+        return None
+    masks: list[Tensor] = []
+    for run in queries.runs(keys):
+        mask = keep_mask((run.num_sequences * HEADS, run.query_length, run.key_length), probability)
+        masks += list((mask.double() * survivor_scale(probability)).unflatten(0, (run.num_sequences, HEADS)))
+    return masks
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_the_gradient_agrees_with_finite_differences(probability: float) -> None:
+    packing = Packing([3, 2])
+    inputs = [rows(packing, seed).requires_grad_() for seed in range(3)]
+    direction = [rows(packing, seed + 10) for seed in range(3)]
+    weight = rows(packing, 20)
+
+    def loss(step: float) -> Tensor:
+        torch.manual_seed(0)
+        moved = [tensor + step * towards for tensor, towards in zip(inputs, direction, strict=True)]
+        return (attention(*moved, packing, packing, probability) * weight).double().sum()
+
+    loss(0.0).backward()
+    slope = sum((tensor.grad * towards).sum().item() for tensor, towards in zip(inputs, direction, strict=True))
+    difference = (loss(1e-2) - loss(-1e-2)).item() / 2e-2
+    assert slope == pytest.approx(difference, rel=2e-3)
+
+
+def test_large_scores_stay_finite() -> None:
+    packing = Packing([5, 3])
+    query, key, value = (rows(packing, seed).mul_(100).requires_grad_() for seed in range(3))
+    attended = attention(query, key, value, packing, packing)
+    attended.sum().backward()
+    assert all(tensor.isfinite().all() for tensor in (attended, query.grad, key.grad, value.grad))
+
+
+def test_attention_dropout_keeps_the_expectation() -> None:
+    packing = Packing([6])
+    query, key, value = (rows(packing, seed).requires_grad_() for seed in range(3))
+    torch.manual_seed(0)
+    mean = torch.stack([attention(query, key, value, packing, packing, 0.2) for _ in range(1500)]).mean(0)
+    torch.testing.assert_close(mean, attention(query, key, value, packing, packing), atol=0.08, rtol=0)
+
+
+def test_the_dense_form_ignores_padding_and_equals_the_packed() -> None:
+    packing = Packing(LENGTHS)
+    query, key, value = (rows(packing, seed) for seed in range(3))
+    padded = [packing.unpack(tensor) for tensor in (query, key, value)]
+    for tensor in padded[1:]:
+        tensor[~packing.mask] = 1e3
+    dense = dense_attention(*padded, packing.mask)
+    torch.testing.assert_close(
+        packing.pack(dense), attention(query, key, value, packing, packing), atol=1e-6, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_the_first_rows_alone_are_the_same_with_the_same_gradients(training: bool) -> None:
+    torch.manual_seed(0)
+    layer = SelfAttention(24, 3)
+    packing = Packing([5, 5, 1, 9])
+    tokens = torch.randn(packing.num_tokens, 24, requires_grad=training)
+    with torch.set_grad_enabled(training):
+        whole, firsts = packing.first_rows(layer(tokens, packing)), layer.forward_firsts(tokens, packing)
+    torch.testing.assert_close(firsts, whole, atol=1e-6, rtol=1e-5)
+    if training:
+        targets = [tokens, *layer.parameters()]
+        for ours, full in zip(
+            torch.autograd.grad(firsts.square().sum(), targets),
+            torch.autograd.grad(whole.square().sum(), targets),
+            strict=True,
+        ):
+            torch.testing.assert_close(ours, full, atol=1e-6, rtol=1e-5)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match="d_model 10 does not divide into 3 heads"):
+        SelfAttention(10, 3)
