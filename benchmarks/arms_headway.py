@@ -41,6 +41,7 @@ def headway_train(*, model: str, file: str, steps: int, seed: int) -> dict[str, 
             validation=aside,
             test=aside,
             batch_size=BATCH_SIZE,
+            quiet=True,
             epochs=steps / math.ceil(len(rows) / BATCH_SIZE),
             seed=seed,
         )

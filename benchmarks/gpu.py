@@ -179,8 +179,8 @@ def measure(
 
 
 def _forget(device: str) -> None:
-    gc.collect()
     if device == "cuda":
+        gc.collect()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 

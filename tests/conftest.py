@@ -1,4 +1,4 @@
-"""What the tests of several rooms share: the real weights, and tiny models written by the library we are held against."""
+"""What the tests of several rooms share: the real weights, and tiny models of the library that is our oracle."""
 
 import csv
 import gzip

@@ -1,6 +1,7 @@
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,6 +54,7 @@ def test_every_arm_is_timed_on_every_kind_of_text():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_without_cuda_it_says_so():
-    done = subprocess.run([sys.executable, "-m", "benchmarks.gpu"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.gpu"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.\n"

@@ -235,12 +235,12 @@ def test_missing_unknown_and_misshapen_weights_are_listed_together(folder: Path)
     ) in message
     assert "2 weights have another shape" in message
     assert "bert.embeddings.word_embeddings.weight is 7×32 instead of 600×32" in message
-    assert "1 weights are unknown: bert.extra.weight" in message
+    assert "1 weight has no place in the model: bert.extra.weight" in message
 
 
 def test_a_weight_stored_under_two_names_is_refused(folder: Path) -> None:
     edit_weights(folder, lambda weights: weights | {"pooler.dense.bias": torch.ones(32)})
-    assert "1 weights are unknown: " in refusal(folder)
+    assert "1 weight has no place in the model: " in refusal(folder)
 
 
 def test_quantized_and_broken_numbers_are_refused(folder: Path) -> None:
@@ -248,7 +248,7 @@ def test_quantized_and_broken_numbers_are_refused(folder: Path) -> None:
         return weights | {"bert.pooler.dense.weight": torch.zeros(32, 32, dtype=torch.int8)}
 
     edit_weights(folder, damage)
-    assert "1 weights are quantized: bert.pooler.dense.weight (I8)" in refusal(folder)
+    assert "1 weight has quantized numbers: bert.pooler.dense.weight (I8)" in refusal(folder)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

@@ -38,7 +38,10 @@ def curves(shape: str, steps: int = 240) -> tuple[dict[str, float], ...]:
         events.append({"step": float(step), "epoch": step / 80} | event)
         if step % 20 == 0 and shape != "none":
             rise = 0.0011 * max(0, step - 140) if shape == "turning" else 0.0
-            validation = {"validation_loss": 0.3 + 0.42 * np.exp(-step / 60) + rise, "accuracy": 0.9 - 0.4 * np.exp(-step / 40)}
+            validation = {
+                "validation_loss": 0.3 + 0.42 * np.exp(-step / 60) + rise,
+                "accuracy": 0.9 - 0.4 * np.exp(-step / 40),
+            }
             events.append({"step": float(step), "epoch": step / 80} | validation)
     return tuple({key: float(value) for key, value in event.items()} for event in events)
 
@@ -93,7 +96,10 @@ def several(names: Sequence[str], rows: int) -> Record:
         lead(targets, ours, theirs, multi=True),
     )
     mistake = Mistake("reviews.csv, row 9", TEXTS[0], "quality, service", "", 0.93)
-    counts = {"train": tuple(int(count) for count in 5 * targets.sum(axis=0)), "test": tuple(map(int, targets.sum(axis=0)))}
+    counts = {
+        "train": tuple(int(count) for count in 5 * targets.sum(axis=0)),
+        "test": tuple(map(int, targets.sum(axis=0))),
+    }
     return replace(plain(names, rows), multi_label=True, scores=score(targets, ours, names, multi=True),
                    baselines=(baseline,), mistakes=(mistake,), label_counts=counts, metric="micro_f1")  # fmt: skip
 
@@ -113,7 +119,7 @@ def plain(names: Sequence[str], rows: int) -> Record:
         multi_label=False,
         findings=(
             Finding("empty_rows", "ok", "No row is empty."),
-            Finding("exact_duplicates", "note", "31 rows (1.0 %) repeat another one; they were kept on one side of the split.",
+            Finding("exact_duplicates", "note", "31 rows (1.0 %) repeat another one; they stay on one side.",
                     31, 0.0103, ('reviews.csv, row 17: "Great value."', 'reviews.csv, row 904: "Great value."')),
             Finding("conflicting_labels", "warning", "4 texts occur with different labels; check which one is right.",
                     4, 0.0013, ('reviews.csv, row 63: "It <i>works</i>."',)),
@@ -134,7 +140,7 @@ def plain(names: Sequence[str], rows: int) -> Record:
         speed={"training_seconds": 187.4, "training_tokens": 346_210.0, "training_tokens_per_second": 1847.0,
                "prediction_texts_per_second": 131.2, "peak_memory_bytes": 1.21e9},
         model={"family": "bert", "parameters": 22_713_986, "blocks": 6, "d_model": 384, "heads": 12, "max_length": 512},
-        settings={"output": "runs/reviews", "seed": 0, "epochs": 3, "learning_rate": 5e-5, "batch": {"size": 32, "max_tokens": None}},
+        settings={"output": "runs/reviews", "seed": 0, "epochs": 3, "learning_rate": 5e-5, "batch": {"size": 32}},
         environment={"python": "3.11.9", "torch": "2.13.0", "device": "cpu", "threads": "2"},
     )  # fmt: skip
 

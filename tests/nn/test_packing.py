@@ -1,5 +1,7 @@
 """Packing: sequences laid end to end, found again, and grouped into runs."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given
@@ -40,8 +42,7 @@ def test_runs_cover_every_row_once_and_in_order(pairs: list[tuple[int, int]]) ->
     runs = queries.runs(keys)
     assert torch.cat([run.query_block(query_rows).flatten() for run in runs]).tolist() == query_rows.flatten().tolist()
     assert torch.cat([run.key_block(key_rows).flatten() for run in runs]).tolist() == key_rows.flatten().tolist()
-    neighbours = zip(runs, runs[1:], strict=False)
-    assert all((a.query_length, a.key_length) != (b.query_length, b.key_length) for a, b in neighbours)
+    assert all((a.query_length, a.key_length) != (b.query_length, b.key_length) for a, b in pairwise(runs))
 
 
 def test_an_empty_sequence_is_refused() -> None:

@@ -105,6 +105,17 @@ def _from_vocabulary(folder: Path) -> Tokenizer:
             f"{_TOKENIZER} with the program that it belongs to."
         )
     vocabulary = _read_vocabulary(folder / _VOCABULARY)
+    try:
+        tokenizer = _word_pieces(vocabulary, config, folder)
+        _add_tokens(tokenizer, folder, config)
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise CheckpointError(
+            f"{folder / _CONFIG}: has a value of the wrong kind ({error}). Fetch it again."
+        ) from error
+    return tokenizer
+
+
+def _word_pieces(vocabulary: dict[str, int], config: Mapping[str, Any], folder: Path) -> Tokenizer:
     special = {role: _content(config.get(role)) or token for role, token in _SPECIAL_TOKENS.items()}
     needed = [special[role] for role in ("unk_token", "cls_token", "sep_token")]
     absent = [token for token in needed if token not in vocabulary]
@@ -128,7 +139,6 @@ def _from_vocabulary(folder: Path) -> Tokenizer:
         special_tokens=[(token, vocabulary[token]) for token in (first, last)],
     )
     tokenizer.add_special_tokens([token for token in special.values() if token in vocabulary])
-    _add_tokens(tokenizer, folder, config)
     return tokenizer
 
 

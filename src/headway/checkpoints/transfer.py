@@ -1,7 +1,7 @@
 """Numbers between a checkpoint and a model, by a family's table of names: all, or an error that lists the gaps."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,21 +108,25 @@ def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: C
         )
     if misshapen:
         problems.append(
-            f"{len(misshapen)} weights have another shape than config.json says: {_listed(misshapen)}. "
+            f"{_counted(misshapen)} another shape than config.json says: {_listed(misshapen)}. "
             "config.json and the weights must come from the same model."
         )
     if packed:
-        problems.append(f"{len(packed)} weights are quantized: {_listed(packed)}. Take the original model.")
+        problems.append(f"{_counted(packed)} quantized numbers: {_listed(packed)}. Take the original model.")
     if unknown:
         problems.append(
-            f"{len(unknown)} weights are unknown: {_listed(unknown)}. The model has parts that config.json does not "
-            "say; leaving them out would change its answers."
+            f"{_counted(unknown)} no place in the model: {_listed(unknown)}. It has parts that config.json does not "
+            "name; leaving them out would change its answers."
         )
     return problems
 
 
 def _shape(shape: Iterable[int]) -> str:
     return "×".join(map(str, shape)) or "a single number"
+
+
+def _counted(names: Sequence[str]) -> str:
+    return "1 weight has" if len(names) == 1 else f"{len(names)} weights have"
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:

@@ -5,6 +5,7 @@ Nothing is read into memory until it is asked for: both formats are mapped from 
 
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -101,7 +102,10 @@ def _open_pickle(file: Path) -> dict[str, StoredTensor]:
         zipped = zipfile.is_zipfile(file)
         if zipped:
             _refuse_compression(file)
-        content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            # Harmless where it works, and where it does not the error says more.
+            warnings.filterwarnings("ignore", "Detected pickle protocol")
+            content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file.name} is truncated, or holds something other than plain tensors, which is refused because it could "

@@ -200,10 +200,10 @@ def _refuse_foreign(head: bytes, name: str) -> None:
     if head.startswith(b"PAR1"):
         raise DataError(f"{name} is a Parquet file. Give it a name that ends in .parquet.")
     sample = head[:4096]
-    controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
-    if controls * 3 > len(sample):
+    if 3 * sample.count(0) > len(sample):
         raise DataError(f"{name} is a binary file or text in UTF-16. {_CSV_REMEDY}")
-    if controls * 20 > len(sample) and len(sample) > 100:
+    controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
+    if 20 * controls > len(sample) and "\ufffd" in sample[:-3].decode(errors="replace"):
         raise DataError(f"{name} is a binary file, not a file of rows.")
     if b"\r" in sample and b"\n" not in head:
         raise DataError(f"{name} ends its lines as old Macs did (CR only). Save it again as 'CSV UTF-8'.")

@@ -100,6 +100,11 @@ def find_labels(table: Table, columns: Columns) -> Labels:
         raise DataError(
             f"{table.source}: column '{name}' has no label at all. Choose another with --set label_column=…."
         )
+    if label_name(name) in counts:
+        raise DataError(
+            f"{table.source}: the first line seems to be an example already: '{name}' in it is one of the labels. "
+            "Put a header line such as text,label above it."
+        )
     if len(counts) < 2 and not lists:
         raise DataError(
             f"{table.source}: all labels in column '{name}' are '{next(iter(counts), names[0])}'. "

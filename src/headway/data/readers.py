@@ -118,7 +118,7 @@ def _similar(path: Path) -> str:
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
         return ""
-    near = difflib.get_close_matches(path.name, names, 1)
+    near = difflib.get_close_matches(path.name, names, 1, cutoff=0.7)
     return f" Did you mean {path.parent / near[0]}?" if near else ""
 
 
@@ -170,7 +170,7 @@ def _read_hub(source: str) -> dict[str, Table]:
 
     _, name, *config = source.split(":")
     if not name or len(config) > 1:
-        raise DataError(f"{source}: write hub:NAME or hub:NAME:CONFIG, for example hub:glue:sst2.")
+        raise DataError(f"'{source}' names no data set: write hub:NAME or hub:NAME:CONFIG, for example hub:glue:sst2.")
     try:
         found = datasets.load_dataset(name, *config)
     except Exception as error:  # the hub's library raises many kinds, also from below it

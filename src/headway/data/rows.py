@@ -117,7 +117,7 @@ def _json_rows(lines: Lines, faults: Faults) -> Iterator[Row]:
 def _json_object(line: str) -> dict[str, object] | str:
     """The object that a line holds, or what is wrong with it."""
     try:
-        value = json.loads(line)
+        value = json.loads(line.rstrip())
         if "\\ud" in line or "\\uD" in line:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
@@ -133,9 +133,10 @@ def _json_object(line: str) -> dict[str, object] | str:
 
 def _refuse_whole_json(line: str, name: str) -> None:
     if line.lstrip().startswith("[") or line.strip() == "{":
+        items = ".[]" if line.lstrip().startswith("[") else "."
         raise DataError(
-            f"{name} is one large JSON document; Headway reads JSON lines, one object a line. "
-            f"Convert it, for example with: jq -c '.[]' {name} > {name.split('.')[0]}.jsonl"
+            f"{name} is one JSON document over the whole file; Headway reads JSON lines, one object a line. "
+            f"Convert it: jq -c '{items}' {name} > {name.split('.')[0]}-lines.jsonl"
         )
 
 

@@ -21,7 +21,7 @@ def near_pairs(texts: Sequence[Sequence[str]], threshold: float = 0.8, seed: int
     """Pairs of texts that share at least `threshold` of their word triples (Jaccard similarity).
 
     Args:
-        texts: The words of texts that are all different. Those of fewer than three words have no triples and no partners.
+        texts: The words of texts that are all different. Those of fewer than three words have no partners.
         threshold: The least similarity.
         seed: For the hash functions.
 

@@ -71,16 +71,16 @@ def make_splits(
     if shares:
         if len(train) < MIN_ROWS:
             raise DataError(
-                f"{train.table.source} has {len(train)} usable row{'s' if len(train) != 1 else ''}, too few to divide "
-                f"into training and {' and '.join(shares)} rows: at least {MIN_ROWS} are needed."
+                f"{train.table.source} has only {len(train)} usable rows, too few to set some "
+                f"aside for {' and '.join(reversed(shares))}: at least {MIN_ROWS} are needed."
             )
         part_of = _assign(train, tuple(shares.values()), np.random.default_rng(seed))
         taken = {name: train.select(np.flatnonzero(part_of == part)) for part, name in enumerate(shares)}
         rest = train.select(np.flatnonzero(part_of == len(shares)))
         if not all(map(len, taken.values())):
             raise DataError(
-                f"{train.table.source} has too few different texts to divide into training and {' and '.join(shares)} "
-                "rows. Add rows, or give files with --validation and --test."
+                f"{train.table.source} has too few different texts to set some aside for "
+                f"{' and '.join(reversed(shares))}. Add rows, or give files with --validation and --test."
             )
     splits = Splits(rest, taken.get("validation", validation), taken.get("test", test), "")
     return Splits(splits.train, splits.validation, splits.test, _describe(splits, train, tuple(shares), seed))

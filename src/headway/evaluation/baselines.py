@@ -75,7 +75,7 @@ def classification_baselines(
         if len(texts) < len(train_targets):
             what += f", learned from a random {len(texts):,} of the {len(train_targets):,} training rows"
         baselines.append(
-            baseline("TF-IDF + logistic regression", what, _predict(pipeline, test_texts, len(label_names)))
+            baseline("TF-IDF + logistic regression", what, _predict(pipeline, test_texts, len(label_names), multi))
         )
     return tuple(baselines)
 
@@ -139,13 +139,16 @@ def _learn(texts: list[str], targets: AnyArray, num_labels: int, multi: bool) ->
     return pipeline, f"counts {what}, weighs them by rarity, and fits a linear classifier{each}"
 
 
-def _predict(pipeline: Any, texts: Iterable[str], num_labels: int) -> FloatArray:
+def _predict(pipeline: Any, texts: Iterable[str], num_labels: int, multi: bool) -> FloatArray:
     """Predict chunk by chunk. Classes that were not learned have probability 0. *Shape:* (texts, num_labels)."""
     iterator, found = iter(texts), []
     while chunk := list(islice(iterator, _TEXTS_AT_ONCE)):
-        probabilities = np.zeros((len(chunk), num_labels))
-        probabilities[:, pipeline.classes_] = pipeline.predict_proba(chunk)
-        found.append(probabilities)
+        answers = pipeline.predict_proba(chunk)
+        if not multi:
+            learned, answers = answers, np.zeros((len(chunk), num_labels))
+            answers[:, pipeline.classes_] = learned
+        # Of a single yes-or-no label scikit-learn returns both columns, no and yes.
+        found.append(answers[:, -num_labels:])
     return np.concatenate(found)
 
 

@@ -1,10 +1,12 @@
 """The model card: the README.md that the hub shows, with its metadata, made from a record alone."""
 
+import html
 import re
 import shlex
 from pathlib import Path, PurePath
 
-from headway.evaluation.reading import METRICS, lead_of, name_of_data, verdict
+from headway.evaluation.metrics import METRICS
+from headway.evaluation.reading import name_of_data, verdict
 from headway.evaluation.record import Interval, Record
 
 __all__ = ["model_card"]
@@ -112,12 +114,6 @@ def _results(record: Record) -> str:
         cells = " | ".join(_cell(name, baseline.scores.metrics[name]) for name in names)
         lines.append(f"| {baseline.name} | {cells} |")
     lines += ["", "In brackets 95 % bootstrap intervals over the scored rows."]
-    if record.baselines:
-        leads = []
-        for baseline in record.baselines:
-            lead = lead_of(record.scores, baseline, names[0])
-            leads.append(f"{lead.low:+.3f} to {lead.high:+.3f} ahead of {baseline.name}")
-        lines.append(f"In {labels[0]} the model is {' and '.join(leads)}.")
     return "\n".join(lines)
 
 
@@ -193,4 +189,4 @@ def _limits(record: Record) -> str:
 
 def _plain(text: str) -> str:
     """Escape what Markdown or HTML would read as markup in a name or sentence from the user's files."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(" ".join(text.split()), quote=False))

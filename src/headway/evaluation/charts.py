@@ -22,10 +22,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from headway.evaluation.metrics import in_prose
 from headway.evaluation.record import Bin, Record
 
 __all__ = [
@@ -74,6 +76,7 @@ _STYLE: dict[Any, Any] = {
 }
 _MAX_POINTS = 400
 _MAX_TICKS = 40
+_MAX_NUMBERED = 25  # classes whose confusion matrix has room for the counts
 _MAX_LABEL_WIDTH = 22
 
 Curves = Sequence[Mapping[str, float]]
@@ -120,7 +123,8 @@ def curves_png(run: Record | Curves, *, metric: str = "validation_loss", best_st
     panels = _panels(curves, metric, best_step)
     rows = max(1, (len(panels) + 1) // 2)
     with _drawing():
-        figure = Figure(figsize=(9.6, 2.9 * rows), layout="constrained", dpi=110)
+        roomy = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
+        figure = Figure(figsize=(9.6, 2.9 * rows), layout=roomy, dpi=110)
         for position, panel in enumerate(panels, start=1):
             panel.draw(figure.add_subplot(rows, 2, position), curves)
         if not panels:
@@ -134,14 +138,15 @@ def confusion_svg(confusion: Sequence[Sequence[int]], label_names: Sequence[str]
     """Draw the confusion matrix: rows are the truth, shade is the share of the row, red is wrong."""
     counts = np.asarray(confusion, dtype=np.float64)
     num_labels = len(counts)
-    side = min(8.6, 2.6 + 0.28 * num_labels)
+    side = min(8.6, max(4.2, 2.6 + 0.24 * num_labels))
     with _drawing():
         figure = Figure(figsize=(side, side * 0.92), layout="constrained")
         axes = figure.add_subplot()
         _draw_cells(axes, counts)
-        if num_labels <= 12:
+        if num_labels <= _MAX_NUMBERED:
+            size = 8.5 if num_labels <= 12 else 7
             for row, column in np.argwhere(counts > 0):
-                axes.text(column, row, f"{int(counts[row, column]):,}", ha="center", va="center", fontsize=8.5)
+                axes.text(column, row, f"{int(counts[row, column]):,}", ha="center", va="center", fontsize=size)
         _name_ticks(axes, label_names)
         axes.set(xlim=(-0.5, num_labels - 0.5), ylim=(num_labels - 0.5, -0.5), aspect="equal")
         axes.set_xlabel("predicted")
@@ -239,7 +244,7 @@ def _panels(curves: Curves, metric: str, best_step: int) -> list[_Panel]:
         metric = next((key for event in curves for key in event if key not in _NO_METRIC), metric)
     panels = (
         _Panel("Loss", {"train_loss": "training", "validation_loss": "validation"}, best_step),
-        _Panel(f"Validation {metric.replace('_', ' ')}", {metric: "validation"}, best_step),
+        _Panel(f"Validation {in_prose(metric)}", {metric: "validation"}, best_step),
         _Panel("Learning rate", {"learning_rate": ""}),
         _Panel("Gradient norm", {"gradient_norm": ""}),
     )
@@ -279,7 +284,7 @@ def _name_ticks(axes: Axes, label_names: Sequence[str]) -> None:
     every = math.ceil(len(label_names) / _MAX_TICKS)
     ticks = range(0, len(label_names), every)
     names = [_short(label_names[tick]) for tick in ticks]
-    size = 8.5 if len(label_names) <= 12 else 7
+    size = 8.5 if len(label_names) <= _MAX_NUMBERED else 6.5
     turned = 90 if len(label_names) > 6 else 35 if max(map(len, names)) > 8 else 0
     alignment = {90: "center", 35: "right", 0: "center"}[turned]
     axes.set_xticks(ticks, names, rotation=turned, ha=alignment, rotation_mode="default" if turned != 35 else "anchor")

@@ -9,64 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from headway.evaluation.charts import series
+from headway.evaluation.metrics import METRICS, Metric, in_prose
 from headway.evaluation.record import Baseline, Interval, Record, Scores
 
-__all__ = ["METRICS", "Metric", "Verdict", "lead_of", "name_of_data", "read_curves", "read_reliability", "verdict"]
+__all__ = ["Verdict", "headline", "lead_of", "name_of_data", "read_curves", "read_reliability", "verdict"]
 
 _FEW_ROWS = 100
 _FALLING = 0.99  # a validation loss below this share of the one before is still falling
 _RISING = 1.05  # above this share of its minimum it has turned
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a figure is called, whether it is printed in percent, and what it is."""
-
-    label: str
-    percent: bool
-    meaning: str
-
-    def show(self, value: float) -> str:
-        """Print a value: "87.3 %" or "0.741"."""
-        return f"{self._number(value)}\N{NO-BREAK SPACE}%" if self.percent else self._number(value)
-
-    def show_range(self, interval: Interval) -> str:
-        """Print the ends of an interval: "83.5–91.0 %"; with a word between when one of them has a sign."""
-        dash = "–" if interval.low >= 0 else " to "
-        unit = "\N{NO-BREAK SPACE}%" if self.percent else ""
-        return f"{self._number(interval.low)}{dash}{self._number(interval.high)}{unit}"
-
-    def _number(self, value: float) -> str:
-        text = f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
-        return text.replace("-", "\N{MINUS SIGN}")
-
-
-METRICS = {
-    "accuracy": Metric("Accuracy", True, "The share of rows that got the right label."),
-    "macro_f1": Metric(
-        "Macro-F1", False, "F1 of each class, averaged so that a rare class counts as much as a common one."
-    ),
-    "mcc": Metric(
-        "MCC",
-        False,
-        "Matthews correlation between truth and answer: 1 is perfect, 0 is what chance or a constant answer gives, "
-        "whatever the balance of the classes.",
-    ),
-    "ece": Metric(
-        "Calibration error",
-        False,
-        "Expected calibration error (ECE): by how much confidence and accuracy differ on average, over 15 bins of "
-        "confidence. 0 is best. On few rows chance alone raises it.",
-    ),
-    "micro_f1": Metric("Micro-F1", False, "F1 over all label decisions together, so common labels count most."),
-    "mean_average_precision": Metric(
-        "Mean average precision",
-        False,
-        "For each label, how well its rows are ranked before the others, averaged over the labels that occur. "
-        "It does not depend on the threshold of 0.5.",
-    ),
-    "subset_accuracy": Metric("Exact sets", True, "The share of rows whose whole set of labels is right."),
-}
 
 
 @dataclass(frozen=True)
@@ -237,7 +187,7 @@ def _training_loss_around(record: Record, turn: float) -> tuple[float, float]:
 
 
 def _read_kept(record: Record, validations: int) -> list[str]:
-    watched = record.metric.replace("_", " ")
+    watched = in_prose(record.metric)
     sentences = []
     if record.stopped_early:
         sentences.append(
@@ -270,7 +220,7 @@ def read_reliability(scores: Scores) -> str:
     if top.confidence > 14 / 15 and 0 < top.count < scores.rows:
         sentence += (
             f" The {100 * top.count / scores.rows:.0f} % of the rows where it is surest (above 93 %) "
-            f"are right {100 * top.accuracy:.1f} % of the time."
+            f"are right {100 * top.accuracy:.3g} % of the time."
         )
     return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
 

@@ -193,10 +193,10 @@ class Record:
 
 
 @cache
-def _adapter() -> TypeAdapter[list[Record]]:
-    # pydantic takes a configuration for standard dataclasses only from what holds them, hence the list of one.
+def _adapter() -> TypeAdapter[tuple[Record]]:
+    # pydantic takes a configuration for standard dataclasses only from what holds them, hence the tuple of one.
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-    return TypeAdapter(list[Record], config=config)
+    return TypeAdapter(tuple[Record], config=config)
 
 
 def _explain(problem: dict[str, Any]) -> str:

@@ -11,9 +11,8 @@ from markupsafe import Markup
 from headway.data.checks import Finding
 from headway.evaluation import charts
 from headway.evaluation.card import model_card
+from headway.evaluation.metrics import METRICS, Metric
 from headway.evaluation.reading import (
-    METRICS,
-    Metric,
     headline,
     lead_of,
     name_of_data,

@@ -22,7 +22,7 @@ from headway.data.batches import (
 from headway.data.examples import Example, Examples
 from headway.data.tokens import TextEncoder
 from headway.errors import Interrupted, SettingsError
-from headway.evaluation.classification import score
+from headway.evaluation.classification import figures
 from headway.settings import Settings
 from headway.tasks.classification.data import ClassificationData
 from headway.tasks.classification.engine import Engine, probabilities
@@ -171,10 +171,6 @@ def _validate(engine: Engine, data: ClassificationData) -> dict[str, float]:
     logits = np.concatenate([engine.logits(chunk) for chunk in _chunks(data.splits.validation)])
     plain, labels = Loss(multi), torch.from_numpy(targets)
     loss = float(plain.total(torch.from_numpy(logits), labels)) / plain.weight(labels)
-    figures = {"validation_loss": loss}
-    if np.isfinite(logits).all():
-        scores = score(targets, probabilities(logits, multi), data.labels.names, multi=multi, resamples=0)
-        figures |= {name: interval.value for name, interval in scores.metrics.items()}
-    else:
-        figures |= dict.fromkeys(METRICS[multi], math.nan)
-    return figures
+    if not np.isfinite(logits).all():
+        return dict.fromkeys(METRICS[multi], math.nan) | {"validation_loss": loss}
+    return {"validation_loss": loss, **figures(targets, probabilities(logits, multi), multi=multi)}

@@ -1,0 +1,137 @@
+"""What a user types, and what comes out."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+SENTENCES = ("I love this product!", "This is terrible!")
+
+
+def test_training_writes_everything_that_it_promises(trained):
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "README.md"):
+        assert (trained / name).is_file(), name
+    own = trained / "headway"
+    for name in ("run.json", "task.json", "record.json", "report.html", "curves.jsonl", "curves.png"):
+        assert (own / name).is_file(), name
+    assert not list((own / "state").iterdir())
+    steps = [json.loads(line)["step"] for line in (own / "curves.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_tensorboard_reads_the_same_curves(trained):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained / "headway" / "tensorboard"))
+    events.Reload()
+    lines = [json.loads(line) for line in (trained / "headway" / "curves.jsonl").read_text().splitlines()]
+    expected = [(line["step"], line["validation_loss"]) for line in lines if "validation_loss" in line]
+    scalars = events.Scalars("validation/loss")
+    assert [scalar.step for scalar in scalars] == [step for step, _ in expected]
+    assert [scalar.value for scalar in scalars] == pytest.approx([value for _, value in expected])
+
+
+def test_the_folder_opens_in_transformers_with_the_same_answers(trained, headway_command):
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    done = headway_command("predict", trained, *SENTENCES, "--format", "jsonl")
+    ours = [json.loads(line) for line in done.stdout.splitlines()]
+    model = AutoModelForSequenceClassification.from_pretrained(trained).eval()
+    tokenizer = AutoTokenizer.from_pretrained(trained)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    for answer, sentence in zip(ours, SENTENCES, strict=True):
+        with torch.inference_mode():
+            theirs = model(**tokenizer(sentence, return_tensors="pt")).logits.softmax(-1)[0]
+        assert answer["text"] == sentence
+        for index, name in model.config.id2label.items():
+            assert answer["probabilities"][name] == pytest.approx(float(theirs[index]), abs=1e-5)
+
+
+def test_a_pipe_is_answered_line_by_line(trained, start_headway):
+    process = start_headway("predict", trained, stdin=subprocess.PIPE)
+    for sentence in SENTENCES:
+        process.stdin.write(sentence + "\n")
+        process.stdin.flush()
+        # The answer comes before the next line is written: nothing waits for the pipe's end.
+        assert json.loads(process.stdout.readline())["text"] == sentence
+    output, errors = process.communicate()
+    assert (output, process.returncode) == ("", 0), errors
+
+
+def test_a_file_of_texts_keeps_its_order_and_becomes_csv(trained, reviews_file, headway_command, tmp_path):
+    output = tmp_path / "answers.csv"
+    done = headway_command("predict", trained, "--input", reviews_file, "--output", output)
+    assert done.returncode == 0, done.stderr
+    with reviews_file.open(newline="") as file:
+        texts = [row["text"] for row in csv.DictReader(file)]
+    with output.open(newline="") as file:
+        answers = list(csv.DictReader(file))
+    assert [answer["text"] for answer in answers] == texts
+    assert [int(answer["row"]) for answer in answers] == list(range(1, len(texts) + 1))
+    for answer in answers:
+        total = float(answer["probability:negative"]) + float(answer["probability:positive"])
+        assert total == pytest.approx(1, abs=1e-5)
+
+
+def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file, headway_command, tmp_path):
+    report = tmp_path / "report.html"
+    done = headway_command("evaluate", trained, reviews_file, "--json", "--report", report)
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    accuracy = record["scores"]["metrics"]["accuracy"]
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert record["rows"] == {"test": 400}
+    assert report.read_text().startswith("<!DOCTYPE html>") or report.read_text().startswith("<!doctype html>")
+
+
+def test_inspect_a_model_and_a_file(trained, reviews_file, headway_command):
+    facts = json.loads(headway_command("inspect", trained, "--json").stdout)
+    assert facts["label_names"] == ["negative", "positive"]
+    assert facts["parameters"] == sum(part["parameters"] for part in facts["parts"])
+    checked = json.loads(headway_command("inspect", reviews_file, "--model", trained, "--json").stdout)
+    assert checked["columns"] == {"text": "text", "text_pair": None, "labels": ["label"]}
+    assert sum(sum(counts.values()) for counts in checked["counts"].values()) == 400
+
+
+def test_the_written_settings_run_the_same_training_again(trained, headway_command, tmp_path):
+    again = tmp_path / "again"
+    done = headway_command("train", "--config", trained / "headway" / "run.json", "--output", again)
+    assert done.returncode == 0, done.stderr
+    assert (again / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "Which data?"),
+        (["train", "sample:reviews", "--set", "learningrate=1"], "did you mean 'learning_rate'"),
+        (["train", "sample:reviews", "--set", "epochs=many"], "epochs"),
+        (["train", "sample:reviews", "--set", "epochs"], "KEY=VALUE"),
+        (["train", "nothing.csv"], "nothing.csv"),
+        (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
+        (["train", "sample:reviews", "--task", "chess"], "classification"),
+        (["predict", "nothing", "text"], "nothing"),
+        (["train", "sample:reviews", "--resume"], "--output"),
+    ],
+)
+def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp_path, words, message):
+    done = headway_command(*words, *(["--output", tmp_path / "out"] if words[-1] != "--resume" and words[0] == "train" else []))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_a_finished_model_is_not_overwritten_unasked(trained, reviews_file, headway_command):
+    done = headway_command("train", reviews_file, "--output", trained)
+    assert done.returncode == 2
+    assert "--overwrite" in done.stderr
+
+
+def test_help_and_import_load_no_torch():
+    code = "import sys, headway, headway.cli.main; print('torch' in sys.modules, 'datasets' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
