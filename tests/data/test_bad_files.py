@@ -142,9 +142,9 @@ def test_sources_that_are_not_there(write, monkeypatch):
     path = write("reviews.csv", GOOD)
     with pytest.raises(DataError, match=r"reviws.csv: no such file or folder. Did you mean .*reviews.csv\?"):
         read(path.replace("reviews", "reviws"))
-    with pytest.raises(DataError, match="no such sample. There are: .*reviews"):
+    with pytest.raises(DataError, match=r"no such sample. There are: .*reviews"):
         read("sample:nothing")
-    with pytest.raises(DataError, match="names no data set: write hub:NAME"):
+    with pytest.raises(DataError, match=r"names no data set: write hub:NAME"):
         read("hub:")
 
 
@@ -156,7 +156,7 @@ def test_a_hub_that_does_not_answer_is_one_sentence(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", offline)
     with pytest.raises(
-        DataError, match="hub:glue:sst2 could not be loaded from the hub: Couldn't reach.*Many lines. Check"
+        DataError, match=r"hub:glue:sst2 could not be loaded from the hub: Couldn't reach.*Many lines. Check"
     ):
         read("hub:glue:sst2")
 
@@ -167,19 +167,19 @@ def test_folders_that_cannot_be_read(write):
         read(str(folder))
     write("differ/a.csv", GOOD)
     folder = Path(write("differ/b.csv", "text,sentiment\na,b\n")).parent
-    with pytest.raises(DataError, match="b.csv has no column label, which a.csv has"):
+    with pytest.raises(DataError, match=r"b.csv has no column label, which a.csv has"):
         read(str(folder))
     write("extra/a.csv", "text\na\n")
-    with pytest.raises(DataError, match="a.csv has no column label, which b.csv has"):
+    with pytest.raises(DataError, match=r"a.csv has no column label, which b.csv has"):
         read(str(Path(write("extra/b.csv", GOOD)).parent))
-    with pytest.raises(DataError, match="which file is for training"):
+    with pytest.raises(DataError, match=r"which file is for training"):
         read(str(Path(write("tests/test.csv", GOOD)).parent))
     write("unclear/train.csv", GOOD)
-    with pytest.raises(DataError, match="other.csv: to which split"):
+    with pytest.raises(DataError, match=r"other.csv: to which split"):
         read(str(Path(write("unclear/other.csv", GOOD)).parent))
 
 
 def test_a_csv_without_a_header_is_recognised_by_its_labels(write):
     table = read(write("rows.csv", "I love it,1\nI hate it,0\nso so,1\nvery good,0\n"))["train"]
-    with pytest.raises(DataError, match="the first line seems to be an example already: '1'"):
+    with pytest.raises(DataError, match=r"the first line seems to be an example already: '1'"):
         find_labels(table, find_columns(table))

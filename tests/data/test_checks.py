@@ -7,7 +7,8 @@ from headway.data import checks, duplicates
 from headway.data.checks import check
 from headway.data.splits import Splits, make_splits
 
-WORDS = ["the", "film", "was", "a", "long", "and", "rather", "slow", "but", "somehow", "charming", "story", "about", "people", "who", "never", "quite", "say", "it"]
+WORDS = "the film was a long and rather slow but somehow charming story about people who never say it"
+WORDS = WORDS.split()
 
 
 def sentences(count, labels=("a", "b"), seed=0):

@@ -128,8 +128,8 @@ def test_inputs_for_prediction():
     assert find_inputs(["only"], single) == Columns("only")
     assert find_inputs(["hypothesis", "premise"], pair) == Columns("premise", "hypothesis")
     with pytest.raises(
-        DataError, match="no column 'Review'.* trained on 'Review'; here the columns are 'id', 'reviews'"
+        DataError, match=r"no column 'Review'.* trained on 'Review'; here the columns are 'id', 'reviews'"
     ):
         find_inputs(["id", "reviews"], single)
-    with pytest.raises(DataError, match="no column 'hypothesis'.* trained on 'premise' and 'hypothesis'"):
+    with pytest.raises(DataError, match=r"no column 'hypothesis'.* trained on 'premise' and 'hypothesis'"):
         find_inputs(["premise"], pair)

@@ -106,12 +106,15 @@ def test_json_values_of_any_types_come_back(rows):
 
 def test_types_that_change_late_in_the_file_are_no_matter(write_json, monkeypatch):
     monkeypatch.setattr(store, "BATCH_ROWS", 10)
-    rows = [{"text": f"text {i}", "label": i % 2} for i in range(35)]
+    rows = [{"text": f"text {i}", "label": i % 2, "flag": True, "number": 1} for i in range(35)]
+    rows += [{"flag": 3, "number": 0.5}]
     rows += [{"text": "late", "label": "two"}, {"text": None, "label": [1, None]}, {"label": 0.5, "note": {"a": [1]}}]
     table = read(write_json("rows.jsonl", rows))["train"]
-    assert table.mixed == {"label", "note"}
-    assert table.values("label", range(34, 38)) == [0, "two", [1, None], 0.5]
-    assert table.values("note", [0, 37]) == [None, {"a": [1]}]
+    assert table.mixed == {"label", "note", "flag"}
+    assert table.values("label", range(34, 39)) == [0, None, "two", [1, None], 0.5]
+    assert table.values("note", [0, 38]) == [None, {"a": [1]}]
+    assert table.values("flag", range(34, 37)) == [True, 3, None]
+    assert table.values("number", range(34, 37)) == [1.0, 0.5, None]
     assert table.where(36) == "rows.jsonl, row 37 (line 37)"
 
 

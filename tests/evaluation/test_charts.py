@@ -57,6 +57,12 @@ def test_the_shortest_trainings_can_be_drawn(length: int):
     assert picture.width > 900
 
 
+def test_a_refused_step_is_no_metric(record: Record):
+    refused = ({"step": 2.0, "epoch": 0.1, "refused": 1.0}, *record.curves)
+    titles = [chart.title for chart in curve_charts(replace(record, curves=refused))]
+    assert titles[1] == "Validation accuracy"
+
+
 def test_values_that_are_not_finite_are_gaps():
     curves = ({"step": 1.0, "train_loss": 0.5}, {"step": 2.0, "train_loss": float("nan")}, {"step": 3.0})
     assert series(curves, "train_loss") == ([1.0], [0.5])

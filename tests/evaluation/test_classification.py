@@ -95,15 +95,13 @@ def test_every_resample_is_scored_as_if_it_were_the_data():
 
 
 def test_calibration_error_follows_guo():
-    probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.6, 0.4], [0.3, 0.7]])
+    probabilities = np.array([[0.9, 0.1], [0.95, 0.05], [0.6, 0.4], [0.42, 0.58]])
     targets = np.array([0, 1, 1, 1])
-    # bins of 1/15: {0.9} gap .1 right; {0.95} wrong; {0.6} wrong; {0.7} right
-    expected = (abs(1 - 0.9) + abs(0 - 0.95) + abs(0 - 0.6) + abs(1 - 0.7)) / 4
+    # 0.6 is the upper end of (8/15, 9/15], which holds 0.58 too: their gaps, -0.6 and +0.42, are added before |.|
     scores = score(targets, probabilities, names(2))
-    assert scores.metrics["ece"].value == pytest.approx(expected)
-    assert [(bar.confidence, bar.accuracy, bar.count) for bar in scores.reliability] == [
-        (0.6, 0.0, 1),
-        (0.7, 1.0, 1),
+    assert scores.metrics["ece"].value == pytest.approx((0.1 + 0.95 + abs(-0.6 + 0.42)) / 4)
+    assert [(round(bar.confidence, 9), bar.accuracy, bar.count) for bar in scores.reliability] == [
+        (0.59, 0.5, 2),
         (0.9, 1.0, 1),
         (0.95, 0.0, 1),
     ]

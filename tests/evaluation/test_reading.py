@@ -54,6 +54,7 @@ def test_the_verdict_says_what_weakens_it(record: Record, single_record: Callabl
     leaky = replace(record, findings=(Finding("leak_train_test", "warning", "3 rows leak.", 3),))
     assert "also learned from" in verdict(leaky).text
     assert "also learned from" not in verdict(record).text
+    assert "also learned from" not in verdict(replace(leaky, scored_on="validation")).text
 
 
 def validations(*losses: float) -> tuple[dict[str, float], ...]:

@@ -2,6 +2,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
@@ -159,6 +160,12 @@ def test_the_hub_reads_the_model_card(record: Record):
 def test_only_a_hub_name_is_a_base_model(record: Record, name: str, expected: str | None):
     card = ModelCard(model_card(replace(record, base_model=name)))
     assert card.data.base_model == expected
+
+
+def test_a_folder_is_no_hub_name(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-model").mkdir()
+    assert ModelCard(model_card(replace(record, base_model="my-model"))).data.base_model is None
 
 
 def test_a_card_names_no_local_path(record: Record, several_record: Callable[..., Record]):

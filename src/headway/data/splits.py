@@ -104,6 +104,10 @@ def _assign(examples: Examples, shares: tuple[float, ...], rng: np.random.Genera
     part_in_order = (middles[None, :] >= limits[:, strata]).sum(axis=0)
     last = np.append(strata[1:] != strata[:-1], True)
     part_in_order[last] = len(shares)  # every label keeps something to train on
+    for part in range(len(shares)):  # and no part stays empty while another label could give it something
+        spare = np.flatnonzero((part_in_order == len(shares)) & ~last)
+        if not (part_in_order == part).any() and len(spare):
+            part_in_order[spare[sizes[order][spare].argmin()]] = part
     part_of_group = np.empty_like(part_in_order)
     part_of_group[order] = part_in_order
     return part_of_group[group_of]

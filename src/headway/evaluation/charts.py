@@ -241,7 +241,8 @@ _TRAINING_KEYS = ("train_loss", "learning_rate", "gradient_norm")
 def _panels(curves: Curves, metric: str, best_step: int) -> list[_Panel]:
     """Return the panels that have something to show."""
     if metric == "validation_loss":
-        metric = next((key for event in curves for key in event if key not in _NO_METRIC), metric)
+        validations = (event for event in curves if "validation_loss" in event)
+        metric = next((key for event in validations for key in event if key not in _NO_METRIC), metric)
     panels = (
         _Panel("Loss", {"train_loss": "training", "validation_loss": "validation"}, best_step),
         _Panel(f"Validation {in_prose(metric)}", {metric: "validation"}, best_step),
@@ -253,7 +254,7 @@ def _panels(curves: Curves, metric: str, best_step: int) -> list[_Panel]:
     return [panel for panel in shown if panel.lines and panel.lines.keys() != {"validation_loss"}]
 
 
-_NO_METRIC = (*_TRAINING_KEYS, "step", "epoch", "tokens_per_second", "validation_loss")
+_NO_METRIC = ("step", "epoch", "validation_loss")
 
 
 def _thin(steps: list[float], values: list[float]) -> tuple[list[float], list[float]]:

@@ -129,8 +129,8 @@ def _reservations(record: Record) -> list[str]:
     if missing:
         names = ", ".join(f"“{name}”" for name in missing[:5]) + (" …" if len(missing) > 5 else "")
         sentences.append(f"No scored row has {names}: nothing is known about {'it' if len(missing) == 1 else 'them'}.")
-    leaks = [finding for finding in record.findings if finding.name.startswith("leak") and finding.severity != "ok"]
-    if leaks:
+    leak = f"leak_train_{record.scored_on}"
+    if any(finding.name == leak and finding.severity != "ok" for finding in record.findings):
         sentences.append("Some scored rows were also learned from (see the data checks), which flatters the figures.")
     return sentences
 

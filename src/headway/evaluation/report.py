@@ -158,7 +158,12 @@ def _ranges(record: Record) -> dict[str, object]:
 def _contenders(record: Record) -> list[dict[str, object]]:
     """Return the rows of the results table: the model, then the baselines with the model's lead over each."""
     name = headline(record.scores)
-    model = {"name": "This model", "description": record.base_model, "scores": record.scores, "lead": None}
+    model = {
+        "name": "This model",
+        "description": record.base_model and f"fine-tuned from {record.base_model}",
+        "scores": record.scores,
+        "lead": None,
+    }
     return [model, *(_contender(record, baseline, name) for baseline in record.baselines)]
 
 
@@ -227,7 +232,8 @@ def _facts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
             {"headway": record.headway_version} | {_words(key): value for key, value in record.environment.items()},
         ),
     )
-    return [(title, list(facts.items())) for title, facts in lists if facts]
+    known = ((title, [(key, value) for key, value in facts.items() if value]) for title, facts in lists)
+    return [(title, facts) for title, facts in known if facts]
 
 
 def _words(key: str) -> str:
