@@ -40,7 +40,12 @@ def start_headway() -> Callable[..., subprocess.Popen[str]]:
 
     def start(*words: object, **pipes: int) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, **pipes
+            [*COMMAND, *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+            **pipes,
         )
 
     return start
@@ -68,7 +73,16 @@ def trained(headway_command, reviews_file, tiny_model, tmp_path_factory) -> Path
     """A tiny classifier that the command line has trained."""
     folder = tmp_path_factory.mktemp("trained") / "run"
     done = headway_command(
-        "train", reviews_file, "--model", tiny_model, "--output", folder, "--set", "epochs=3", "--set", "learning_rate=3e-3"
+        "train",
+        reviews_file,
+        "--model",
+        tiny_model,
+        "--output",
+        folder,
+        "--set",
+        "epochs=3",
+        "--set",
+        "learning_rate=3e-3",
     )
     assert done.returncode == 0, done.stderr
     return folder

@@ -118,7 +118,9 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
     ],
 )
 def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp_path, words, message):
-    done = headway_command(*words, *(["--output", tmp_path / "out"] if words[-1] != "--resume" and words[0] == "train" else []))
+    done = headway_command(
+        *words, *(["--output", tmp_path / "out"] if words[-1] != "--resume" and words[0] == "train" else [])
+    )
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -106,16 +106,16 @@ def test_json_values_of_any_types_come_back(rows):
 
 def test_types_that_change_late_in_the_file_are_no_matter(write_json, monkeypatch):
     monkeypatch.setattr(store, "BATCH_ROWS", 10)
-    rows = [{"text": f"text {i}", "label": i % 2, "flag": True, "number": 1} for i in range(35)]
-    rows += [{"flag": 3, "number": 0.5}]
+    rows = [{"text": f"text {i}", "label": i % 2, "flag": True, "number": 1} for i in range(40)]
+    rows += [{"flag": 3, "number": 0.5}] * 10
     rows += [{"text": "late", "label": "two"}, {"text": None, "label": [1, None]}, {"label": 0.5, "note": {"a": [1]}}]
     table = read(write_json("rows.jsonl", rows))["train"]
     assert table.mixed == {"label", "note", "flag"}
-    assert table.values("label", range(34, 39)) == [0, None, "two", [1, None], 0.5]
-    assert table.values("note", [0, 38]) == [None, {"a": [1]}]
-    assert table.values("flag", range(34, 37)) == [True, 3, None]
-    assert table.values("number", range(34, 37)) == [1.0, 0.5, None]
-    assert table.where(36) == "rows.jsonl, row 37 (line 37)"
+    assert table.values("label", [38, 39, 50, 51, 52]) == [0, 1, "two", [1, None], 0.5]
+    assert table.values("note", [0, 52]) == [None, {"a": [1]}]
+    assert table.values("flag", [39, 40, 50]) == [True, 3, None]
+    assert table.values("number", [39, 40, 50]) == [1.0, 0.5, None]
+    assert table.where(51) == "rows.jsonl, row 52 (line 52)"
 
 
 @pytest.mark.parametrize("value", ["NA", "null", "None", "nan", "007", "1e5", "TRUE", "2020-01-01"])

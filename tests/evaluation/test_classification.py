@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from headway.errors import HeadwayError
-from headway.evaluation.classification import lead, score
+from headway.evaluation.classification import figures, lead, score
+from headway.evaluation.intervals import interval
+from headway.evaluation.record import Interval
 
 
 def draw(seed: int, rows: int, num_labels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +63,7 @@ def test_multi_label_figures_are_those_of_scikit_learn(seed: int, rows: int, num
         probabilities = np.round(probabilities, 1)  # ties
     answers = (probabilities >= 0.5).astype(np.float32)
     scores = score(targets, probabilities, names(num_labels), multi=True, resamples=5)
-    found = {name: interval.value for name, interval in scores.metrics.items()}
+    found = {name: one.value for name, one in scores.metrics.items()}
     flat = {"y_true": targets.ravel(), "y_pred": answers.ravel()}
     assert found["micro_f1"] == pytest.approx(metrics.f1_score(**flat, zero_division=0))
     assert found["subset_accuracy"] == pytest.approx((targets == answers).all(axis=1).mean())
@@ -89,9 +91,9 @@ def test_every_resample_is_scored_as_if_it_were_the_data():
     drawn = np.random.default_rng(9).integers(40, size=40)
     scores = score(targets, probabilities, names(3), multi=True, seed=9, resamples=1)
     expected = score(targets[drawn], probabilities[drawn], names(3), multi=True, resamples=1)
-    for name, interval in scores.metrics.items():
-        ends = {round(interval.low, 9), round(interval.high, 9)}
-        assert ends == {round(interval.value, 9), round(expected.metrics[name].value, 9)}
+    for name, found in scores.metrics.items():
+        ends = {round(found.low, 9), round(found.high, 9)}
+        assert ends == {round(found.value, 9), round(expected.metrics[name].value, 9)}
 
 
 def test_calibration_error_follows_guo():
@@ -112,8 +114,8 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     held = 0
     for seed in range(150):
         right = generator.random(150) < 0.8
-        interval = score(np.where(right, 0, 1), np.tile([0.9, 0.1], (150, 1)), names(2), seed=seed, resamples=200)
-        held += interval.metrics["accuracy"].low <= 0.8 <= interval.metrics["accuracy"].high
+        found = score(np.where(right, 0, 1), np.tile([0.9, 0.1], (150, 1)), names(2), seed=seed, resamples=200)
+        held += found.metrics["accuracy"].low <= 0.8 <= found.metrics["accuracy"].high
     assert 134 <= held <= 149
 
 
@@ -189,6 +191,19 @@ def test_25_000_rows_take_little_time_and_memory():
 def test_impossible_input_is_refused(targets: np.ndarray, probabilities: np.ndarray):
     with pytest.raises(ValueError, match=r"targets|probabilities"):
         score(targets, probabilities, names(2))
+
+
+def test_the_values_alone_are_those_of_the_scores():
+    targets, probabilities = draw(4, 50, 3)
+    values = {name: one.value for name, one in score(targets, probabilities, names(3)).metrics.items()}
+    assert figures(targets, probabilities) == values
+    with pytest.raises(ValueError, match="at least one resample"):
+        score(targets, probabilities, names(3), resamples=0)
+
+
+def test_a_value_without_a_defined_draw_is_kept():
+    assert interval(0.5, np.array([np.nan, np.nan])) == Interval(0.5, 0.0, 1.0)
+    assert interval(np.nan, np.array([0.5])) == Interval(0.0, 0.0, 1.0)
 
 
 def test_no_rows_and_broken_probabilities_are_explained():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from headway.nn.attention import SelfAttention, attention, dense_attention, formula
+from headway.nn.buckets import bucket
 from headway.nn.dropout import keep_mask, survivor_scale
 from headway.nn.packing import Packing
 
@@ -87,14 +88,16 @@ def test_the_gradient_written_out_is_the_formulas(packings: tuple[Packing, Packi
 
 
 def drawn_masks(queries: Packing, keys: Packing, probability: float) -> list[Tensor] | None:
-    """The scaled masks that the kernel draws from the same seed: run by run, (sequence · head, query, key)."""
+    """The scaled masks that the kernel draws from the same seed: at once for all blocks, a sequence's part cut out."""
     if probability == 0:
         return None
-    masks: list[Tensor] = []
-    for run in queries.runs(keys):
-        mask = keep_mask((run.num_sequences * HEADS, run.query_length, run.key_length), probability)
-        masks += list((mask.double() * survivor_scale(probability)).unflatten(0, (run.num_sequences, HEADS)))
-    return masks
+    runs = bucket(queries, keys).runs
+    shapes = [(run.num_sequences, HEADS, run.query_length, run.key_length) for run in runs]
+    drawn = keep_mask((sum(math.prod(shape) for shape in shapes),), probability)
+    blocks = [part.view(shape) for part, shape in zip(drawn.split([math.prod(s) for s in shapes]), shapes, strict=True)]
+    masks = [mask.double() * survivor_scale(probability) for block in blocks for mask in block]
+    lengths = zip(queries.lengths, keys.lengths, strict=True)
+    return [mask[:, :query, :key] for mask, (query, key) in zip(masks, lengths, strict=True)]
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.3])

@@ -1,7 +1,5 @@
 """Packing: sequences laid end to end, found again, and grouped into runs."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from hypothesis import given
@@ -33,16 +31,6 @@ def test_positions_and_first_rows(sizes: list[int]) -> None:
     assert packing.positions.tolist() == [position for size in sizes for position in range(size)]
     assert packing.first_rows(packing.positions).eq(0).all()
     assert packing.firsts == Packing([1] * len(sizes))
-
-
-@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=12))
-def test_runs_cover_every_row_once_and_in_order(pairs: list[tuple[int, int]]) -> None:
-    queries, keys = (Packing(sizes) for sizes in zip(*pairs, strict=True))
-    query_rows, key_rows = torch.arange(queries.num_tokens)[:, None], torch.arange(keys.num_tokens)[:, None]
-    runs = queries.runs(keys)
-    assert torch.cat([run.query_block(query_rows).flatten() for run in runs]).tolist() == query_rows.flatten().tolist()
-    assert torch.cat([run.key_block(key_rows).flatten() for run in runs]).tolist() == key_rows.flatten().tolist()
-    assert all((a.query_length, a.key_length) != (b.query_length, b.key_length) for a, b in pairwise(runs))
 
 
 def test_an_empty_sequence_is_refused() -> None:

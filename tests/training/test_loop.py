@@ -100,15 +100,15 @@ def test_a_saved_state_continues_bit_for_bit(make_job, tmp_path, stop_after):
     straight = make_job()
     train(straight, settings, StateFolder(tmp_path / "a"), [])
 
-    class Killed(Exception):
+    class KilledError(Exception):
         pass
 
     def kill(step, speed):
         if step == stop_after:
-            raise Killed
+            raise KilledError
 
     states = StateFolder(tmp_path / "b")
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         train(make_job(), settings, states, [], on_step=kill)
     resumed = make_job()
     torch.manual_seed(999)

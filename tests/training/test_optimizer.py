@@ -34,7 +34,9 @@ def test_layer_decay_slows_each_block_below_the_next(model):
     optimizer = build_optimizer(model, Settings(learning_rate=1.0, layer_decay=0.5))
     peaks = {
         "head": group_of(optimizer, model.classification_head.weight)["peak"],
-        **{n: group_of(optimizer, block.feed_forward.up.weight)["peak"] for n, block in enumerate(model.encoder.blocks)},
+        **{
+            n: group_of(optimizer, block.feed_forward.up.weight)["peak"] for n, block in enumerate(model.encoder.blocks)
+        },
         "embeddings": group_of(optimizer, model.encoder.embeddings.token.weight)["peak"],
     }
     assert peaks == {"head": 1.0, 2: 0.5, 1: 0.25, 0: 0.125, "embeddings": 0.0625}

@@ -4,12 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from headway.checkpoints.family import family_of, read_architecture
 from headway.checkpoints.labels import read_labels
-from headway.checkpoints.load import read_model_config
-from headway.models.classifier import Classifier
+from headway.checkpoints.load import empty_classifier, read_model_config
 
 __all__ = ["ModelFacts", "Part", "inspect_model"]
 
@@ -52,8 +49,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     architecture = read_architecture(family, config, where)
     labels = read_labels(config, where)
     is_classifier = any(name.endswith("SequenceClassification") for name in config.get("architectures") or ())
-    with torch.device("meta"):
-        model = Classifier(architecture, len(labels.names))
+    model = empty_classifier(architecture, len(labels.names))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
     matrices = sum(p.numel() for name, p in model.encoder.blocks.named_parameters() if p.ndim == 2)

@@ -48,12 +48,13 @@ def near_duplicates(pool: Pool) -> Finding:
     ends = drawn[np.array([pair[:2] for pair in pairs], dtype=np.int64).reshape(-1, 2)]
     apart = int((pool.split_of(ends[:, 0]) != pool.split_of(ends[:, 1])).sum())
     facts = (
-        f"{count_rows(len(variants))} differ from another only in case, spaces or punctuation" if len(variants) else "",
-        f"{count_rows(len(later))} share four fifths of their word triples with another{sampled}" if len(later) else "",
+        f"{count_rows(len(variants))} like another but for case, spaces or punctuation" if len(variants) else "",
+        f"{count_rows(len(later))} sharing four fifths of the word triples with another{sampled}" if len(later) else "",
     )
-    message = "; ".join(filter(None, facts)) + "."
+    message = f"Nearly the same: {'; '.join(filter(None, facts))}."
     if apart:
-        message += f" {apart:,} such pair{'s' if apart > 1 else ''} lie in different splits, which flatters the scores."
+        pairs_lie = "pairs lie" if apart > 1 else "pair lies"
+        message += f" {apart:,} such {pairs_lie} in different splits, which flatters the scores."
     share = count / len(pool)
     severity: Severity = "warning" if share > 0.05 or apart > 0.01 * len(pool) else "note"
     shown = [

@@ -1,6 +1,6 @@
 """Training, validation and test rows from one file: every label in proportion, the same text never on two sides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,20 +19,19 @@ class Splits:
 
     Attributes:
         train: The training rows.
-        validation: The validation rows; None when neither given nor asked for.
-        test: The test rows; None when neither given nor asked for.
+        validation: The validation rows.
+        test: The test rows.
         description: How they came about, in one sentence.
     """
 
     train: Examples
-    validation: Examples | None
-    test: Examples | None
+    validation: Examples
+    test: Examples
     description: str
 
     def parts(self) -> dict[str, Examples]:
-        """The splits that exist, by name."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: examples for name, examples in named.items() if examples is not None}
+        """The splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
 def make_splits(
@@ -54,19 +53,17 @@ def make_splits(
         train: The labelled rows to divide.
         validation: Validation rows, if there are any; otherwise `validation_share` of `train` is taken.
         test: Test rows, if there are any; otherwise `test_share` of `train` is taken.
-        validation_share: Between 0 (no validation rows) and 1.
-        test_share: Between 0 (no test rows) and 1.
+        validation_share: Between 0 and 1, both excluded.
+        test_share: Between 0 and 1, both excluded.
         seed: Decides which rows are taken.
 
     Raises:
         DataError: There are too few rows, or too few different texts, to divide.
     """
-    wanted = {
-        "test": test_share if test is None else 0.0,
-        "validation": validation_share if validation is None else 0.0,
-    }
-    shares = {name: share for name, share in wanted.items() if share > 0}
-    taken = dict.fromkeys(shares, train)
+    given = {name: part for name, part in (("test", test), ("validation", validation)) if part is not None}
+    wanted = {"test": test_share, "validation": validation_share}
+    shares = {name: share for name, share in wanted.items() if name not in given}
+    taken: dict[str, Examples] = {}
     rest = train
     if shares:
         if len(train) < MIN_ROWS:
@@ -82,8 +79,9 @@ def make_splits(
                 f"{train.table.source} has too few different texts to set some aside for "
                 f"{' and '.join(reversed(shares))}. Add rows, or give files with --validation and --test."
             )
-    splits = Splits(rest, taken.get("validation", validation), taken.get("test", test), "")
-    return Splits(splits.train, splits.validation, splits.test, _describe(splits, train, tuple(shares), seed))
+    parts = taken | given
+    splits = Splits(rest, parts["validation"], parts["test"], "")
+    return replace(splits, description=_describe(splits, train, tuple(shares), seed))
 
 
 def _assign(examples: Examples, shares: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:

@@ -231,8 +231,17 @@ class _Panel:
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10g}".replace("e-0", "e-")))
         axes.grid(axis="y")
-        if any(self.lines.values()):
-            axes.legend(fontsize=8, labelcolor=COLOURS["muted"], handlelength=1.6)
+        if self.marked or any(self.lines.values()):
+            axes.legend(
+                loc="lower right",
+                bbox_to_anchor=(1.0, 1.0),
+                ncols=3,
+                fontsize=8,
+                labelcolor=COLOURS["muted"],
+                handlelength=1.6,
+                columnspacing=1.2,
+                borderaxespad=0.1,
+            )
 
 
 _TRAINING_KEYS = ("train_loss", "learning_rate", "gradient_norm")
@@ -245,7 +254,7 @@ def _panels(curves: Curves, metric: str, best_step: int) -> list[_Panel]:
         metric = next((key for event in validations for key in event if key not in _NO_METRIC), metric)
     panels = (
         _Panel("Loss", {"train_loss": "training", "validation_loss": "validation"}, best_step),
-        _Panel(f"Validation {in_prose(metric)}", {metric: "validation"}, best_step),
+        _Panel(f"Validation {in_prose(metric)}", {metric: ""}, best_step),
         _Panel("Learning rate", {"learning_rate": ""}),
         _Panel("Gradient norm", {"gradient_norm": ""}),
     )

@@ -84,6 +84,8 @@ def score(
         ValueError: Shapes, label indices or probabilities that cannot be.
     """
     _check(targets, probabilities, label_names, multi)
+    if resamples < 1:
+        raise ValueError("an interval needs at least one resample; figures() gives the values alone")
     draws = _draw(targets, probabilities, multi, seed, resamples)
     rows = len(targets)
     return Scores(

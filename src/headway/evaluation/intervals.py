@@ -39,12 +39,12 @@ def interval(value: float, drawn: FloatArray, trials: int = 0) -> Interval:
         drawn: The figure on every resample; NaN where it is undefined there. *Shape:* (resamples,)
         trials: For a proportion, out of how many. When all draws agree on 0 or 1, the exact binomial bound is used.
 
-    Undefined draws are left out. When nothing is left, nothing is known: the value is 0, the interval 0 to 1. The
-    interval always holds the value, which the percentile method alone does not promise for a biased figure such as ECE.
+    Undefined draws are left out. When none is left the interval is 0 to 1, and an undefined value is 0. The interval
+    always holds the value, which the percentile method alone does not promise for a biased figure such as ECE.
     """
     drawn = drawn[~np.isnan(drawn)]
     if np.isnan(value) or not drawn.size:
-        return Interval(0.0, 0.0, 1.0)
+        return Interval(float(np.nan_to_num(value)), 0.0, 1.0)
     low, high = (float(end) for end in np.quantile(drawn, (TAIL, 1 - TAIL)))
     low, high = min(low, value), max(high, value)
     if trials and low == high:

@@ -8,9 +8,9 @@ variance its variance is d_k; undivided (or worse, multiplied), one weight nears
 `attention` is the one entrance. It picks the kernel:
 
 ==============================  ===================================================================================
-processor, inference            `scaled_dot_product_attention` over runs of sequences of equal length
-processor, training             the formula with its gradient written out, over the same runs (with attention dropout,
-                                PyTorch's fast kernel is not available on a processor)
+processor, inference            `scaled_dot_product_attention` over blocks of sequences of equal length
+processor, training             the formula with its gradient written out, over blocks of nearly equal length (with
+                                attention dropout, PyTorch's fast kernel is not available on a processor)
 CUDA, half precision            `torch.nn.attention.varlen`, where no attention dropout is asked for
 everything else                 the dense masked form, which is also what export uses
 ==============================  ===================================================================================
@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headway.nn.buckets import Buckets, Run, bucket
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.linear import Linear
-from headway.nn.packing import Packing, Run
+from headway.nn.packing import Packing
 
 __all__ = ["SelfAttention", "attention", "dense_attention", "formula"]
 
@@ -68,8 +69,8 @@ def attention(
     if query.device.type == "cpu" and query.dtype == torch.float32:
         gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
         if gradient or dropout_probability:
-            return _RunAttention.apply(query, key, value, queries.runs(keys), dropout_probability)
-        return _inference_attention(query, key, value, queries.runs(keys))
+            return _BlockAttention.apply(query, key, value, bucket(queries, keys), dropout_probability)
+        return _inference_attention(query, key, value, bucket(queries, keys, exact=True))
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.device.type == "cuda" and half and dropout_probability == 0:
         return _varlen_attention(query, key, value, queries, keys)
@@ -105,9 +106,9 @@ def _varlen_attention(query: Tensor, key: Tensor, value: Tensor, queries: Packin
     return attended
 
 
-def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor:
+def _inference_attention(query: Tensor, key: Tensor, value: Tensor, buckets: Buckets) -> Tensor:
     attended = []
-    for run in runs:
+    for run in buckets.runs:
         block = functional.scaled_dot_product_attention(
             run.query_block(query), run.key_block(key), run.key_block(value)
         )
@@ -115,79 +116,93 @@ def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[R
     return torch.cat(attended)
 
 
-class _RunAttention(torch.autograd.Function):
-    """The formula and its gradient on a processor, run by run, in few and in-place steps.
+class _BlockAttention(torch.autograd.Function):
+    """The formula and its gradient on a processor, block by block, in few and in-place steps.
 
     With P the softmax's weights, M the dropout mask and c its survivors' scale, O = c·(P∘M)·V. Given dO:
 
-        dV = (P∘M)ᵀ·c·dO,   dP = M∘(c·dO·Vᵀ),   dS = P∘(dP − rowsum(dO∘O)),   dQ = dS·K/√d_k,   dK = dSᵀ·Q/√d_k
+        dV = (P∘M)ᵀ·c·dO,   dP = M∘(c·dO·Vᵀ),   dS = P∘(dP − rowsum(dP∘P)),   dQ = dS·K/√d_k,   dK = dSᵀ·Q/√d_k
 
-    where rowsum(dO∘O) = rowsum(dP∘P) (Dao et al. 2022, https://arxiv.org/abs/2205.14135, appendix B.2). P is computed
-    again from its logarithmic normaliser instead of being kept: memory stays linear in the length but for the mask,
+    P is computed again in the backward pass instead of being kept: memory stays linear in the length but for the mask,
     which takes one byte a weight.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, runs: list[Run], dropout_probability: float
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, buckets: Buckets, dropout_probability: float
     ) -> Tensor:
+        query, key, value = buckets.queries.fill(query), buckets.keys.fill(key), buckets.keys.fill(value)
         output = torch.empty(query.shape)
-        normalisers: list[Tensor] = []
-        masks: list[Tensor | None] = []
-        scale = survivor_scale(dropout_probability)
-        for run in runs:
+        keeps = _keep_masks(buckets, query.shape[1], dropout_probability)
+        for run, mask, keep in zip(buckets.runs, buckets.masks, keeps, strict=True):
             q, k, v = _matrices(run, query, key, value)
-            scores = _scores(q, k)
-            normaliser = scores.logsumexp(-1, keepdim=True)
-            weights = scores.sub_(normaliser).exp_()
-            mask = keep_mask(weights.shape, dropout_probability) if dropout_probability else None
-            if mask is not None:
-                weights.mul_(mask)
-            normalisers.append(normaliser)
-            masks.append(mask)
+            weights = _weights(q, k, mask)
+            if keep is not None:
+                weights.mul_(keep)
             run.query_block(output).copy_(torch.bmm(weights, v).unflatten(0, (run.num_sequences, -1)))
-        if dropout_probability:
-            output.mul_(scale)
-        ctx.save_for_backward(query, key, value, output)
-        ctx.runs, ctx.normalisers, ctx.masks, ctx.scale = runs, normalisers, masks, scale
-        return output
+        ctx.save_for_backward(query, key, value)
+        ctx.buckets, ctx.keeps, ctx.scale = buckets, keeps, survivor_scale(dropout_probability)
+        output = buckets.queries.take(output)
+        return output.mul_(ctx.scale) if dropout_probability else output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value, output = ctx.saved_tensors
+        query, key, value = ctx.saved_tensors
+        buckets: Buckets = ctx.buckets
         grad_query, grad_key, grad_value = (torch.empty(tensor.shape) for tensor in (query, key, value))
-        delta = (grads[0] * output).sum(-1, keepdim=True)
         # Every gradient is linear in c·dO, and Q·Kᵀ enters divided by √d_k: both are applied once, to whole tensors.
-        grad_output = grads[0] * ctx.scale
+        grad_output = buckets.queries.fill_zeros(grads[0] * ctx.scale)
         inverse_root = query.shape[-1] ** -0.5
-        for run, normaliser, mask in zip(ctx.runs, ctx.normalisers, ctx.masks, strict=True):
+        for run, mask, keep in zip(buckets.runs, buckets.masks, ctx.keeps, strict=True):
             q, k, v = _matrices(run, query, key, value)
-            d_out, d_row = (run.query_block(rows).flatten(0, 1) for rows in (grad_output, delta))
-            weights = _scores(q, k).sub_(normaliser).exp_()
-            d_scores = torch.bmm(d_out, v.transpose(1, 2))
+            d_out = run.query_block(grad_output).flatten(0, 1)
+            weights = _weights(q, k, mask)
+            d_weights = torch.bmm(d_out, v.transpose(1, 2))
             kept = weights
-            if mask is not None:
-                d_scores.mul_(mask)
-                kept = weights * mask
+            if keep is not None:
+                d_weights.mul_(keep)
+                kept = weights * keep
             heads = (run.num_sequences, -1)
             run.key_block(grad_value).copy_(torch.bmm(kept.transpose(1, 2), d_out).unflatten(0, heads))
-            d_scores.sub_(d_row).mul_(weights)
+            d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
             run.query_block(grad_query).copy_(torch.bmm(d_scores, k).unflatten(0, heads))
             run.key_block(grad_key).copy_(torch.bmm(d_scores.transpose(1, 2), q).unflatten(0, heads))
-        return grad_query.mul_(inverse_root), grad_key.mul_(inverse_root), grad_value, None, None
-
-
-def _scores(query: Tensor, key: Tensor) -> Tensor:
-    """Q·Kᵀ / √d_k. *Shape:* (n, query_len, head_dim), (n, key_len, head_dim) → (n, query_len, key_len)."""
-    empty = query.new_empty(())
-    return torch.baddbmm(empty, query, key.transpose(1, 2), beta=0, alpha=query.shape[-1] ** -0.5)
+        return (
+            buckets.queries.take(grad_query).mul_(inverse_root),
+            buckets.keys.take(grad_key).mul_(inverse_root),
+            buckets.keys.take(grad_value),
+            None,
+            None,
+        )
 
 
 def _matrices(run: Run, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One matrix a sequence and head. *Shape:* three of (tokens, heads, head_dim) → (matrices, length, head_dim)."""
+    """One matrix a sequence and head. *Shape:* three of (rows, heads, head_dim) → (matrices, length, head_dim)."""
     blocks = (run.query_block(query), run.key_block(key), run.key_block(value))
     query_block, key_block, value_block = (block.flatten(0, 1) for block in blocks)
     return query_block, key_block, value_block
+
+
+def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """softmax(Q·Kᵀ / √d_k).
+
+    *Shape:* query (matrices, query_len, head_dim), key (matrices, key_len, head_dim) → (matrices, query_len, key_len)
+    """
+    empty = query.new_empty(())
+    scores = torch.baddbmm(empty, query, key.transpose(1, 2), beta=0, alpha=query.shape[-1] ** -0.5)
+    if mask is not None:
+        scores.unflatten(0, (len(mask), -1)).add_(mask)
+    return scores.softmax(-1)
+
+
+def _keep_masks(buckets: Buckets, num_heads: int, dropout_probability: float) -> list[Tensor] | list[None]:
+    """A dropout mask for the weights of each block, drawn all at once; none without dropout."""
+    if dropout_probability == 0:
+        return [None] * len(buckets.runs)
+    shapes = [(run.num_sequences * num_heads, run.query_length, run.key_length) for run in buckets.runs]
+    sizes = [math.prod(shape) for shape in shapes]
+    masks = keep_mask((sum(sizes),), dropout_probability).split(sizes)
+    return [mask.view(shape) for mask, shape in zip(masks, shapes, strict=True)]
 
 
 class SelfAttention(nn.Module):

@@ -6,6 +6,7 @@ multiple of 1/65536 (0.1 becomes 0.100006), and the survivors are scaled by exac
 kept.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -18,8 +19,8 @@ _WORDS = 2**16
 
 
 def _dropped_words(probability: float) -> int:
-    """How many of the 65,536 words of sixteen bits mean "drop"."""
-    return round(probability * _WORDS)
+    """How many of the 65,536 words of sixteen bits mean "drop"; never all of them."""
+    return min(round(probability * _WORDS), _WORDS - 1)
 
 
 def survivor_scale(probability: float) -> float:
@@ -32,9 +33,7 @@ def keep_mask(shape: torch.Size | tuple[int, ...], probability: float) -> Tensor
 
     *Shape:* `shape`, int8: multiplying by it is several times faster than by a bool.
     """
-    count = 1
-    for size in shape:
-        count *= size
+    count = math.prod(shape)
     words = torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
     keep = torch.empty(count, dtype=torch.bool)
     torch.ge(words, _dropped_words(probability) - _WORDS // 2, out=keep)

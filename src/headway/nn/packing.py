@@ -2,33 +2,11 @@
 
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import groupby
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-__all__ = ["Packing", "Run"]
-
-
-class Run(NamedTuple):
-    """Neighbouring sequences of the same query length and the same key length, as one block for a dense kernel."""
-
-    num_sequences: int
-    query_row: int
-    query_length: int
-    key_row: int
-    key_length: int
-
-    def query_block(self, packed: Tensor) -> Tensor:
-        """Its query rows, sharing memory. *Shape:* (tokens, heads, …) → (num_sequences, heads, query_length, …)."""
-        rows = packed[self.query_row : self.query_row + self.num_sequences * self.query_length]
-        return rows.unflatten(0, (self.num_sequences, self.query_length)).transpose(1, 2)
-
-    def key_block(self, packed: Tensor) -> Tensor:
-        """Its key rows, sharing memory. *Shape:* (tokens, heads, …) → (num_sequences, heads, key_length, …)."""
-        rows = packed[self.key_row : self.key_row + self.num_sequences * self.key_length]
-        return rows.unflatten(0, (self.num_sequences, self.key_length)).transpose(1, 2)
+__all__ = ["Packing"]
 
 
 class Packing:
@@ -125,17 +103,3 @@ class Packing:
         dense = packed.new_zeros(len(self), self.max_length, *packed.shape[1:])
         dense[self.mask] = packed
         return dense
-
-    def runs(self, keys: "Packing") -> list[Run]:
-        """Neighbouring sequences of the same query and key length, as blocks that a dense kernel can take at once.
-
-        Batches sorted by length have few and long runs, which is why they are sorted.
-        """
-        runs: list[Run] = []
-        query_row = key_row = 0
-        for (query_length, key_length), group in groupby(zip(self.lengths, keys.lengths, strict=True)):
-            count = len(list(group))
-            runs.append(Run(count, query_row, query_length, key_row, key_length))
-            query_row += count * query_length
-            key_row += count * key_length
-        return runs
