@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from headway.console import console_reporter
-from headway.settings import resolve
-from headway.tasks.classification import TextClassifier, train_classifier
+from headway.tasks.classification import TextClassifier
 
 __all__ = ["load", "train"]
 
@@ -43,6 +41,10 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
         TrainingError: Training cannot go on.
     """
+    from headway.console import console_reporter
+    from headway.settings import resolve
+    from headway.tasks.classification.run import train_classifier
+
     return train_classifier(
         str(data),
         model=str(model),

@@ -11,7 +11,6 @@ from rich.table import Table
 
 from headway.data.checks import Finding
 from headway.evaluation.record import Record
-from headway.evaluation.report import summary
 from headway.tasks.reporter import Reporter
 from headway.training.events import Event
 
@@ -100,6 +99,8 @@ class ConsoleReporter(Reporter):
 
 def print_result(console: Console, record: Record) -> None:
     """Print the scores beside the baselines, and the verdict."""
+    from headway.evaluation.report import summary  # imports matplotlib, which predicting need not wait for
+
     result = summary(record)
     table = Table(*result.header, box=None, header_style="bold", pad_edge=False)
     for row in result.rows:

@@ -5,6 +5,7 @@ import pytest
 
 from headway.data import checks, duplicates
 from headway.data.checks import check
+from headway.data.examples import make_examples
 from headway.data.splits import Splits, make_splits
 
 WORDS = "the film was a long and rather slow but somehow charming story about people who never say it"
@@ -17,12 +18,17 @@ def sentences(count, labels=("a", "b"), seed=0):
 
 
 @pytest.fixture
-def findings(examples):
-    """findings(train rows, test rows) → the findings by name."""
+def findings(examples, table):
+    """findings(train rows, test rows) → the findings by name; splits not given are one good row for each label."""
 
     def find(train, test=None, lengths_of=None, max_length=None, **options):
-        parts = [examples(rows, **options) for rows in (train, test) if rows is not None]
-        splits = Splits(parts[0], None, parts[1] if test is not None else None, "")
+        learned = examples(train, **options)
+
+        def part(rows, filler):
+            rows_table = table(rows or [(f"{filler} {name}", name) for name in learned.labels.names])
+            return make_examples(rows_table, learned.columns, learned.labels)
+
+        splits = Splits(learned, part(None, "to watch"), part(test, "to measure"), "")
         return {finding.name: finding for finding in check(splits, lengths_of, max_length)}
 
     return find
@@ -37,6 +43,7 @@ def test_good_data_is_told_to_be_good(findings):
             "exact_duplicates",
             "near_duplicates",
             "conflicting_labels",
+            "leak_train_validation",
             "leak_train_test",
             "class_imbalance",
         ),
@@ -49,7 +56,7 @@ def test_exact_duplicates(findings):
     )
     finding = found["exact_duplicates"]
     assert (finding.severity, finding.count) == ("note", 2)
-    assert finding.share == pytest.approx(2 / 103)
+    assert finding.share == pytest.approx(2 / 107)
     assert finding.message.startswith("2 rows (1.9%) repeat a text")
     assert finding.examples[0] == 'rows0.csv, row 102 (line 104): "Again and again"'
     assert findings([("x y", "a"), ("x y", "b"), ("z", "b")])["exact_duplicates"].severity == "warning"
@@ -86,7 +93,7 @@ def test_leaks_between_splits(findings):
     finding = findings(train, test)["leak_train_test"]
     assert (finding.severity, finding.count, finding.share) == ("warning", 2, 0.2)
     assert "2 of 10 test rows (20.0%) also stand in the training rows, 1 of them word for word" in finding.message
-    assert finding.examples[0].startswith("rows1.csv, row 9 (line 10)")
+    assert finding.examples[0].startswith("rows2.csv, row 9 (line 10)")
 
 
 def test_our_own_splits_do_not_leak(examples):
@@ -123,7 +130,6 @@ def test_rows_that_were_left_out(findings, write):
 
 def test_skipped_rows_are_in_the_findings(write):
     from headway.data.columns import find_columns
-    from headway.data.examples import make_examples
     from headway.data.labels import find_labels
     from headway.data.readers import read
 
@@ -144,11 +150,11 @@ def test_lengths_and_unknown_tokens(findings):
     def lengths_of(rows):
         return [(len(row.text.split()), row.text.count("zzz")) for row in rows]
 
-    rows = [*sentences(90), *[(f"{'long ' * 40}{i}", "a") for i in range(5)], *[(f"zzz {i}", "b") for i in range(5)]]
+    rows = [*sentences(86), *[(f"{'long ' * 40}{i}", "a") for i in range(5)], *[(f"zzz {i}", "b") for i in range(5)]]
     found = findings(rows, lengths_of=lengths_of, max_length=20)
     assert found["truncated"].count == 5
     assert "5 rows (5.0%) are longer than 20 tokens" in found["truncated"].message
-    assert found["truncated"].examples[0].startswith("rows0.csv, row 91 ")
+    assert found["truncated"].examples[0].startswith("rows0.csv, row 87 ")
     assert found["unknown_tokens"].count == 5
     assert found["unknown_tokens"].examples[0].endswith('"zzz 0"')
     good = findings(sentences(20), lengths_of=lengths_of, max_length=20)
@@ -172,7 +178,6 @@ def test_ten_thousand_rows_take_seconds(examples):
 
 def test_multi_label_data_is_checked_too(write_json):
     from headway.data.columns import find_columns
-    from headway.data.examples import make_examples
     from headway.data.labels import find_labels
     from headway.data.readers import read
 

@@ -147,12 +147,6 @@ def test_given_splits_are_kept(examples):
     assert splits.description == "The splits were used as given: 100 train, 20 validation, 20 test rows."
 
 
-def test_no_share_no_split(examples):
-    splits = make_splits(examples(balanced(100)), test_share=0)
-    assert splits.test is None
-    assert list(splits.parts()) == ["train", "validation"]
-
-
 def test_too_few_rows(examples):
     with pytest.raises(DataError, match=r"has only 6 usable rows, too few .* for validation and test: at least 10"):
         make_splits(examples(balanced(6)))

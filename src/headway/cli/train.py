@@ -8,7 +8,7 @@ from typing import Any
 from headway.console import console_reporter
 from headway.errors import SettingsError, UserError
 from headway.settings import load_settings_file, parse_assignments, resolve
-from headway.tasks.classification import train_classifier
+from headway.tasks.classification.run import train_classifier
 
 __all__ = ["train_command"]
 

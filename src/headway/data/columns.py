@@ -226,9 +226,9 @@ def _checked(table: Table, columns: Columns) -> Columns:
         raise DataError(f"{table.source}: text and label must be different columns.")
     for name, key in zip(columns.texts, ("text_column", "text_pair_column"), strict=False):
         kind = table.rows.features.arrow_schema.field(name).type
-        tests: tuple[Callable[[Any], bool], ...] = (pa.types.is_list, pa.types.is_struct, pa.types.is_binary)
+        tests: tuple[Callable[[Any], bool], ...] = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
         if any(test(kind) for test in tests):
-            what = "bytes" if pa.types.is_binary(kind) else "lists or objects"
+            what = "lists or objects" if pa.types.is_nested(kind) else "bytes"
             raise DataError(f"{table.source}: column '{name}' holds {what}, not texts. Choose one with --set {key}=….")
     return columns
 

@@ -84,8 +84,6 @@ def _type_of(values: Sequence[object]) -> _Type:
     if kinds == {list}:
         kind = _type_of([item for value in values if isinstance(value, list) for item in value])
         return pa.list_(kind) if kind != _JSON and not pa.types.is_list(kind) else _JSON
-    if kinds == {int, float}:
-        kinds = {float}
     kind = _SCALARS.get(kinds.pop(), _JSON) if len(kinds) == 1 else _JSON
     if kind == pa.int64() and not all(-(2**63) <= value < 2**63 for value in values if isinstance(value, int)):
         return _JSON
@@ -102,20 +100,14 @@ def _merge(one: _Type, other: _Type) -> _Type:
     if pa.types.is_list(one) and pa.types.is_list(other):
         kind = _merge(one.value_type, other.value_type)
         return _JSON if kind == _JSON else pa.list_(kind)
-    if {one, other} == {pa.int64(), pa.float64()}:
-        return pa.float64()
     return _JSON
 
 
 def _plain(kind: Any) -> Any:
-    """The everyday type for a type of Parquet's: texts without dictionaries and 64-bit offsets, integers as int64."""
+    """The type to keep for a type of Parquet's: without dictionaries and lengths of lists, otherwise as it is."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type)
-    if pa.types.is_large_string(kind) or kind == pa.string_view():
-        return pa.string()
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        return pa.list_(_plain(kind.value_type))
-    return kind
+    return pa.list_(_plain(kind.value_type)) if pa.types.is_fixed_size_list(kind) else kind
 
 
 def _array(values: Any, kind: _Type, num_rows: int) -> Any:

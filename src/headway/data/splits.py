@@ -137,9 +137,9 @@ def _quotas(rows_in: np.ndarray, share: float, rng: np.random.Generator) -> np.n
     """How many rows of each stratum make up a share of the whole: rounded down, the rest to the largest remainders."""
     exact = rows_in * share
     quotas = np.floor(exact).astype(np.int64)
-    lacking = max(1, round(float(exact.sum()))) - int(quotas.sum())
+    lacking = max(1, round(share * int(rows_in.sum()))) - int(quotas.sum())
     by_remainder = np.lexsort((rng.random(len(exact)), quotas - exact))
-    quotas[by_remainder[:lacking]] += 1
+    quotas[by_remainder[: max(0, lacking)]] += 1
     return quotas
 
 
