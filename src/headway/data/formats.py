@@ -3,6 +3,7 @@
 Whatever cannot be a file of examples is refused here, at the door, with a sentence that says what it is instead.
 """
 
+import codecs
 import gzip
 import io
 import json
@@ -203,10 +204,19 @@ def _refuse_foreign(head: bytes, name: str) -> None:
     if 3 * sample.count(0) > len(sample):
         raise DataError(f"{name} is a binary file or text in UTF-16. {_CSV_REMEDY}")
     controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
-    if 20 * controls > len(sample) and "\ufffd" in sample[:-3].decode(errors="replace"):
+    if 20 * controls > len(sample) and not _is_utf8(sample):
         raise DataError(f"{name} is a binary file, not a file of rows.")
     if b"\r" in sample and b"\n" not in head:
         raise DataError(f"{name} ends its lines as old Macs did (CR only). Save it again as 'CSV UTF-8'.")
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """Whether these are the first bytes of a UTF-8 text; the last character may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _not_utf8(raw: bytes, error: UnicodeDecodeError) -> str:
