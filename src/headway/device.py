@@ -9,17 +9,24 @@ import torch
 
 from headway.errors import SettingsError
 
-__all__ = ["Precision", "autocast", "choose_device", "choose_precision", "describe_device", "keep_freed_memory"]
+__all__ = ["Precision", "autocast", "choose_device", "choose_precision", "describe_device"]
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """CUDA, Apple's GPU or the processor, in this order, unless one is wanted.
+    """CUDA, Apple's GPU or the processor, in this order, unless one is wanted; made ready for work.
 
     Raises:
         SettingsError: The wanted device is not there.
     """
+    device = _find_device(wanted)
+    if device.type == "cpu":
+        _keep_freed_memory()
+    return device
+
+
+def _find_device(wanted: str) -> torch.device:
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wanted == "auto":
         return torch.device(next(name for name, there in present.items() if there))
@@ -58,7 +65,7 @@ def describe_device(device: torch.device) -> str:
     return {"mps": "Apple GPU", "cpu": f"processor, {torch.get_num_threads()} threads"}[device.type]
 
 
-def keep_freed_memory() -> None:
+def _keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step instead of giving it back to the system.
 
     Every tensor of more than 128 KiB is otherwise mapped anew, and the system fills each page with zeros first: up to a

@@ -80,6 +80,9 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int, source: 
     special = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
     if "tokenizer_class" not in config:
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
+        # That class gives no token types unless told to, and a model of pairs would answer wrongly without a word.
+        types = ["token_type_ids"] if any(tokenizer.encode("a", "b").type_ids) else []
+        config["model_input_names"] = ["input_ids", *types, "attention_mask"]
     # A path of the machine where the tokenizer was made, and a limit that may not be this model's.
     config.pop("name_or_path", None)
     config |= special | {"model_max_length": max_length}

@@ -58,6 +58,7 @@ def fit(
     engine: Engine,
     data: ClassificationData,
     settings: Settings,
+    metric: str,
     folder: RunFolder,
     reporter: Reporter,
     *,
@@ -69,7 +70,6 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; the state is saved, and the message says how to go on.
         TrainingError: The loss or the gradient stays non-finite.
     """
-    metric = choose_metric(settings.metric, data.labels.multi)
     job = _build_job(engine, data, settings, metric)
     total_steps = planned_steps(job, settings.epochs)
     start = folder.states.peek().step if resume and folder.states.exists() else 0

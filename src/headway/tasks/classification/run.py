@@ -8,12 +8,12 @@ from headway.checkpoints.hub import locate
 from headway.checkpoints.load import load_classifier
 from headway.checkpoints.tokenizer import load_tokenizer
 from headway.data.tokens import TextEncoder
-from headway.device import choose_device, choose_precision, keep_freed_memory
+from headway.device import choose_device, choose_precision
 from headway.settings import Settings
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
-from headway.tasks.classification.fit import fit
+from headway.tasks.classification.fit import choose_metric, fit
 from headway.tasks.classification.measure import measure_run
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
@@ -63,6 +63,7 @@ def train_classifier(
     device = _prepare_machine(settings)
     reporter.stage(f"Reading {data}")
     examples = read_classification_data(data, validation, test, settings)
+    metric = choose_metric(settings.metric, examples.labels.multi)
     reporter.stage(f"Loading {model}")
     seed_everything(settings.seed)
     source = locate(model)
@@ -82,7 +83,7 @@ def train_classifier(
     reporter.findings(findings)
     request["fingerprint"] = examples.fingerprint()
     folder.open({**request, **settings.model_dump()}, resume=resume)
-    outcome = fit(engine, examples, settings, folder, reporter, resume=resume)
+    outcome = fit(engine, examples, settings, metric, folder, reporter, resume=resume)
     reporter.stage("Measuring")
     record = measure_run(classifier, examples, findings, outcome, settings, base_model=model, family=loaded.family)
     classifier.save(folder.folder, record)
@@ -92,12 +93,9 @@ def train_classifier(
 
 
 def _prepare_machine(settings: Settings) -> torch.device:
-    device = choose_device(settings.device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    if device.type == "cpu":
-        keep_freed_memory()
-    return device
+    return choose_device(settings.device)
 
 
 def _dropouts(settings: Settings) -> dict[str, float]:
