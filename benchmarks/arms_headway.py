@@ -1,6 +1,7 @@
 """Headway through its public face: what a user writes is what is measured."""
 
 import csv
+import itertools
 import json
 import math
 import tempfile
@@ -14,6 +15,7 @@ __all__ = ["headway_predict", "headway_train"]
 
 BATCH_SIZE = 32
 WARM_TEXTS = 64
+WARM_STEPS = 2
 # Validation and test are no part of the figure; a few rows keep them short.
 ASIDE_ROWS = 64
 
@@ -21,7 +23,7 @@ ASIDE_ROWS = 64
 def headway_train(*, model: str, file: str, steps: int, seed: int) -> dict[str, Any]:
     """Train for `steps` steps of 32 texts with the default settings, and read the speed off the record.
 
-    The record counts every step, so the first and slowest is on the clock here, where the Trainer's is not.
+    The first steps are left out, as they are of the Trainer's: every step is an event with its tokens and speed.
 
     Returns:
         `rate` (real tokens a second) and `tokens_per_step`.
@@ -46,10 +48,16 @@ def headway_train(*, model: str, file: str, steps: int, seed: int) -> dict[str, 
             seed=seed,
         )
         record = json.loads((output / "headway" / "record.json").read_text(encoding="utf-8"))
-    speed = record["speed"]
+    events = [event for event in record["curves"] if "tokens_per_second" in event]
+    warm = [
+        (after["tokens"] - before["tokens"], after["tokens_per_second"])
+        for before, after in itertools.pairwise(events)
+        if after["step"] > WARM_STEPS
+    ]
+    tokens = sum(count for count, _ in warm)
     return {
-        "rate": speed["training_tokens_per_second"],
-        "tokens_per_step": speed["training_tokens"] / record["last_step"],
+        "rate": tokens / sum(count / speed for count, speed in warm),
+        "tokens_per_step": record["speed"]["training_tokens"] / record["last_step"],
     }
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,8 +33,11 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
         _flush(path.parent)
-    except OSError as error:
-        raise HeadwayError(_explain(error, path)) from error
+    except Exception as error:
+        number = _error_number(error)
+        if number is None:
+            raise
+        raise HeadwayError(_explain(number, path)) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -59,11 +63,26 @@ def _umask() -> int:
     return mask
 
 
-def _explain(error: OSError, path: Path) -> str:
-    reasons: dict[int | None, str] = {
+def _error_number(error: BaseException | None) -> int | None:
+    """The system's error number, if the system refused something.
+
+    Libraries written in Rust give it only in words, as "(os error 28)"; torch.save hides it behind an error of its own.
+    """
+    while error is not None:
+        if isinstance(error, OSError):
+            return error.errno
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told:
+            return int(told[1])
+        error = error.__context__
+    return None
+
+
+def _explain(number: int, path: Path) -> str:
+    reasons = {
         errno.ENOSPC: "the disk is full; free some space and run the same command again",
         errno.EACCES: "you may not write there; choose another folder with --output",
         errno.EROFS: "that file system is read-only; choose another folder with --output",
     }
-    reason = reasons.get(error.errno, error.strerror or str(error))
+    reason = reasons.get(number, os.strerror(number).lower())
     return f"{path}: could not be written: {reason}."

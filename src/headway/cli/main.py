@@ -165,10 +165,18 @@ def run() -> NoReturn:
     except KeyboardInterrupt:
         print("headway: interrupted; nothing was written.", file=sys.stderr)  # noqa: T201
         sys.exit(130)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
         print(  # noqa: T201
             "headway: out of memory. Try --set micro_batches=4, a smaller --set batch_size, or --set max_length=256.",
             file=sys.stderr,
         )
         sys.exit(1)
     sys.exit(0)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether memory is spent, on a GPU (torch.OutOfMemoryError) or a processor (a plain RuntimeError)."""
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "not enough memory" in words

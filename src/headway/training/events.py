@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from headway.errors import HeadwayError
 from headway.files import write_atomically
 
 __all__ = ["CurveFile", "Event", "Listener", "TensorBoardListener"]
@@ -12,7 +13,7 @@ __all__ = ["CurveFile", "Event", "Listener", "TensorBoardListener"]
 Event = dict[str, float]
 """One point of the learning curves: `step`, `epoch` and either training figures or validation figures.
 
-Training: train_loss, learning_rate, gradient_norm, tokens_per_second. Validation: validation_loss and metrics.
+Training: train_loss, learning_rate, gradient_norm, tokens (so far), tokens_per_second. Validation: validation_loss and metrics.
 A step that was refused for a non-finite loss or gradient: refused = 1.
 """
 
@@ -26,9 +27,19 @@ class CurveFile:
         self.path = path
 
     def __call__(self, event: Event) -> None:
-        """Append an event."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
+        """Append an event.
+
+        Raises:
+            HeadwayError: It cannot be written, the disk being full for example.
+        """
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(event) + "\n")
+        except OSError as error:
+            raise HeadwayError(
+                f"{self.path}: could not be written: {error.strerror}. The state of the last save is intact: make room "
+                "and go on with --resume."
+            ) from error
 
     def truncate_after(self, step: int) -> None:
         """Forget what came after `step`: the resumed run will say it again."""

@@ -206,6 +206,7 @@ class _Run(Generic[BatchType]):
             event["train_loss"] = progress.loss_sum / progress.loss_weight
         if math.isfinite(norm):
             event["gradient_norm"] = norm
+        event["tokens"] = progress.tokens
         if self.seconds_since_event:
             event["tokens_per_second"] = self.tokens_since_event / self.seconds_since_event
         self._tell(event)

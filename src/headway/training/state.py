@@ -65,8 +65,9 @@ class StateFolder:
             "progress": asdict(progress),
             "random": _random_states(),
         }
-        with replacing(self.state_file) as temporary:
-            torch.save(state, temporary)
+        # Through Python's own file, so that a full disk is told as one.
+        with replacing(self.state_file) as temporary, temporary.open("wb") as written:
+            torch.save(state, written)
         for file in self.folder.glob("best-*.safetensors"):
             if file != self._best_file(progress.best_step):
                 file.unlink(missing_ok=True)

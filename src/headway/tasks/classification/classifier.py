@@ -163,7 +163,7 @@ class TextClassifier:
         from headway.tasks.classification.measure import measure_evaluation
 
         settings = settings or Settings()
-        return measure_evaluation(self, read_labelled(data, self.columns, self.labels, settings), data, settings)
+        return measure_evaluation(self, read_labelled(data, self.columns, self.labels, settings), data)
 
     def save(self, folder: str | Path, record: Record | None = None) -> None:
         """Write a folder that Headway, `transformers` and every tool of that format opens, with the report if measured.

@@ -9,7 +9,7 @@ import numpy as np
 from headway.data.checks import Finding, check
 from headway.data.columns import Columns, find_columns
 from headway.data.examples import Examples, make_examples
-from headway.data.labels import Labels, find_labels
+from headway.data.labels import Labels, find_labels, is_labelled
 from headway.data.readers import read
 from headway.data.splits import Splits, make_splits
 from headway.data.table import Table
@@ -74,6 +74,7 @@ def read_classification_data(
     examples = {
         split: make_examples(table, columns, labels, skip_bad_rows=settings.skip_bad_rows)
         for split, table in tables.items()
+        if sources[split] != data or is_labelled(table, columns)  # hub data sets often hide the labels of the test rows
     }
     share_cap = MAX_HELD_OUT_ROWS / len(examples["train"])
     splits = make_splits(

@@ -19,7 +19,6 @@ from headway.device import describe_device
 from headway.evaluation.baselines import classification_baselines
 from headway.evaluation.classification import score
 from headway.evaluation.record import Mistake, Record, Scores
-from headway.settings import Settings
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData
 from headway.tasks.classification.fit import Outcome
@@ -36,7 +35,7 @@ def measure_run(
     data: ClassificationData,
     findings: tuple[Finding, ...],
     outcome: Outcome,
-    settings: Settings,
+    settings: dict[str, Any],
     *,
     base_model: str,
     family: str,
@@ -60,7 +59,7 @@ def measure_run(
         splits.test.targets(),
         labels.names,
         multi=labels.multi,
-        seed=settings.seed,
+        seed=settings["seed"],
         probabilities=answers,
     )
     return Record(
@@ -80,11 +79,11 @@ def measure_run(
         baselines=baselines,
         speed=speed,
         model=_model_figures(classifier, family),
-        settings=settings.model_dump(),
+        settings=settings,
     )
 
 
-def measure_evaluation(classifier: TextClassifier, examples: Examples, source: str, settings: Settings) -> Record:
+def measure_evaluation(classifier: TextClassifier, examples: Examples, source: str) -> Record:
     """Score a classifier on labelled rows; what concerns a training stays empty."""
     answers, seconds = _timed_probabilities(classifier, examples)
     return Record(

@@ -64,6 +64,9 @@ def train_classifier(
     reporter.stage(f"Reading {data}")
     examples = read_classification_data(data, validation, test, settings)
     metric = choose_metric(settings.metric, examples.labels.multi)
+    names = examples.columns
+    reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
+    reporter.note(examples.splits.description)
     reporter.stage(f"Loading {model}")
     seed_everything(settings.seed)
     source = locate(model)
@@ -85,7 +88,8 @@ def train_classifier(
     folder.open({**request, **settings.model_dump()}, resume=resume)
     outcome = fit(engine, examples, settings, metric, folder, reporter, resume=resume)
     reporter.stage("Measuring")
-    record = measure_run(classifier, examples, findings, outcome, settings, base_model=model, family=loaded.family)
+    asked = {**settings.model_dump(), "output": str(folder.folder)}
+    record = measure_run(classifier, examples, findings, outcome, asked, base_model=model, family=loaded.family)
     classifier.save(folder.folder, record)
     folder.states.remove()
     reporter.result(record, str(folder.folder))

@@ -1,0 +1,60 @@
+"""Writing without losing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from headway.errors import HeadwayError
+from headway.files import replacing, write_atomically
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, "old")
+
+    def fail():
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError("anything")
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_may_not_be_written_gets_a_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HeadwayError, match="could not be written"):
+        write_atomically(tmp_path / "file" / "inside", "text")
+
+
+@pytest.mark.parametrize("how", ["python", "torch", "safetensors"])
+def test_no_room_is_told_in_one_sentence_whoever_writes(tmp_path, how):
+    # A limit on the size of files stands for a full disk: the system refuses the write in the same place.
+    code = f"""
+import resource, signal, sys
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from headway.errors import HeadwayError
+from headway.files import replacing
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+weights = {{"a": torch.zeros(100_000)}}
+try:
+    with replacing(Path({str(tmp_path / "file")!r})) as temporary:
+        if {how!r} == "python":
+            temporary.write_bytes(bytes(400_000))
+        elif {how!r} == "torch":
+            with temporary.open("wb") as file:
+                torch.save(weights, file)
+        else:
+            save_file(weights, temporary)
+except HeadwayError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == f"{tmp_path / 'file'}: could not be written: file too large.", done.stderr
+    assert not list(tmp_path.iterdir())
