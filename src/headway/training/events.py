@@ -13,7 +13,8 @@ __all__ = ["CurveFile", "Event", "Listener", "TensorBoardListener"]
 Event = dict[str, float]
 """One point of the learning curves: `step`, `epoch` and either training figures or validation figures.
 
-Training: train_loss, learning_rate, gradient_norm, tokens (so far), tokens_per_second. Validation: validation_loss and metrics.
+Training: train_loss, learning_rate, gradient_norm, tokens (so far), tokens_per_second. Validation: validation_loss and
+metrics.
 A step that was refused for a non-finite loss or gradient: refused = 1.
 """
 
