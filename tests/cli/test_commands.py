@@ -114,6 +114,8 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
         (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
         (["train", "sample:reviews", "--task", "chess"], "classification"),
         (["predict", "nothing", "text"], "nothing"),
+        (["predict", "nothing", "--input", "x", "--input-format", "docx"], "jsonl"),
+        (["predict", "nothing", "text", "--output", "answers.docx"], ".jsonl or .csv"),
         (["train", "sample:reviews", "--resume"], "--output"),
     ],
 )

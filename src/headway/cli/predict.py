@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol, TextIO, get_args
 
 from headway.api import load
 from headway.data.columns import Columns, find_inputs
+from headway.data.formats import Format
 from headway.data.readers import stream
 from headway.errors import DataError, UserError
 from headway.files import replacing
@@ -54,12 +55,13 @@ def predict_command(
             )
         source = "-"
     chosen = _choose_format(format, output)
+    known = _known_input_format(input_format)
     classifier = load(model, device=device, precision=precision)
     try:
         with _open_output(output) as file:
             write = _WRITERS[chosen](file, classifier.label_names)
             row = 0
-            for chunk in _chunks(_texts(texts, source, input_format, classifier), live=source == "-"):
+            for chunk in _chunks(_texts(texts, source, known, classifier), live=source == "-"):
                 for text, prediction in zip(chunk, classifier.predict(chunk), strict=True):
                     row += 1
                     write(row, text, prediction)
@@ -81,6 +83,15 @@ def _choose_format(format: str | None, output: Path | None) -> str:
     return format
 
 
+def _known_input_format(name: str | None) -> Format | None:
+    if name is None:
+        return None
+    for known in get_args(Format):
+        if name == known:
+            return known
+    raise UserError(f"--input-format {name}: choose one of {', '.join(get_args(Format))}.")
+
+
 @contextmanager
 def _open_output(output: Path | None) -> Iterator[TextIO]:
     if output is None:
@@ -91,7 +102,7 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
 
 
 def _texts(
-    texts: list[str], source: str | None, input_format: str | None, classifier: TextClassifier
+    texts: list[str], source: str | None, input_format: Format | None, classifier: TextClassifier
 ) -> Iterator[Text]:
     if source is None:
         yield from texts
@@ -99,7 +110,7 @@ def _texts(
     wanted = classifier.columns or Columns("text")
     found: Columns | None = None
     name = "standard input" if source == "-" else source
-    for number, row in enumerate(stream(source, format=input_format), start=1):  # type: ignore[arg-type]
+    for number, row in enumerate(stream(source, format=input_format), start=1):
         if found is None or not set(found.texts) <= row.keys():
             try:
                 found = find_inputs(list(row), wanted)

@@ -109,6 +109,11 @@ class TextClassifier:
         )
 
     @property
+    def family(self) -> str:
+        """The model's family, as its `config.json` calls it."""
+        return str(self._config["model_type"])
+
+    @property
     def label_names(self) -> tuple[str, ...]:
         """The labels, in the order of the model's scores."""
         return self.labels.names

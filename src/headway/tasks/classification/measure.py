@@ -38,7 +38,6 @@ def measure_run(
     settings: dict[str, Any],
     *,
     base_model: str,
-    family: str,
 ) -> Record:
     """Score a trained classifier on the test rows, beside the baselines, and gather what the report shows."""
     splits, labels = data.splits, data.labels
@@ -78,7 +77,7 @@ def measure_run(
         refused_steps=progress.refused_steps,
         baselines=baselines,
         speed=speed,
-        model=_model_figures(classifier, family),
+        model=_model_figures(classifier),
         settings=settings,
     )
 
@@ -105,7 +104,7 @@ def measure_evaluation(classifier: TextClassifier, examples: Examples, source: s
             "prediction_texts_per_second": len(examples) / max(seconds, 1e-9),
             "peak_memory_bytes": peak_memory(),
         },
-        model=_model_figures(classifier, ""),
+        model=_model_figures(classifier),
         settings={},
     )
 
@@ -175,10 +174,10 @@ def _joined(text: str, text_pair: str | None) -> str:
     return text if text_pair is None else f"{text} ‖ {text_pair}"
 
 
-def _model_figures(classifier: TextClassifier, family: str) -> dict[str, str | int | float | bool]:
+def _model_figures(classifier: TextClassifier) -> dict[str, str | int | float | bool]:
     architecture = classifier.engine.model.architecture
     parameters = sum(parameter.numel() for parameter in classifier.engine.model.parameters())
-    return {"family": family, "parameters": parameters, **asdict(architecture)}
+    return {"family": classifier.family, "parameters": parameters, **asdict(architecture)}
 
 
 def _environment(classifier: TextClassifier) -> dict[str, str]:

@@ -11,7 +11,7 @@ from headway.data.tokens import TextEncoder
 from headway.device import choose_device, choose_precision
 from headway.settings import Settings
 from headway.tasks.classification.classifier import TextClassifier
-from headway.tasks.classification.data import read_classification_data
+from headway.tasks.classification.data import ClassificationData, read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
 from headway.tasks.classification.fit import choose_metric, fit
 from headway.tasks.classification.measure import measure_run
@@ -68,32 +68,38 @@ def train_classifier(
     reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
     reporter.note(examples.splits.description)
     reporter.stage(f"Loading {model}")
+    classifier = _untrained(model, examples, settings, device, reporter)
+
+    reporter.stage("Checking the data")
+    findings = examples.findings(classifier.engine.encoder)
+    reporter.findings(findings)
+    request["fingerprint"] = examples.fingerprint()
+    folder.open({**request, **settings.model_dump()}, resume=resume)
+    outcome = fit(classifier.engine, examples, settings, metric, folder, reporter, resume=resume)
+    reporter.stage("Measuring")
+    asked = {**settings.model_dump(), "output": str(folder.folder)}
+    record = measure_run(classifier, examples, findings, outcome, asked, base_model=model)
+    classifier.save(folder.folder, record)
+    folder.states.remove()
+    reporter.result(record, str(folder.folder))
+    return classifier
+
+
+def _untrained(
+    model: str, data: ClassificationData, settings: Settings, device: torch.device, reporter: Reporter
+) -> TextClassifier:
+    """A classifier for the data's labels with the checkpoint's weights; what the checkpoint lacks is drawn and told."""
     seed_everything(settings.seed)
     source = locate(model)
-    loaded = load_classifier(
-        source, label_names=examples.labels.names, multi=examples.labels.multi, overrides=_dropouts(settings)
-    )
+    labels = data.labels
+    loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, overrides=_dropouts(settings))
     if loaded.fresh:
         reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
     tokenizer = load_tokenizer(source, loaded.model.architecture.vocabulary_size)
     limit = sequence_limit(loaded.model.architecture, settings.max_length)
     precision = choose_precision(settings.precision, device)
     engine = Engine(loaded.model.to(device), TextEncoder(tokenizer, limit), device, precision)
-    classifier = TextClassifier(engine, examples.labels, loaded.config, examples.columns)
-
-    reporter.stage("Checking the data")
-    findings = examples.findings(engine.encoder)
-    reporter.findings(findings)
-    request["fingerprint"] = examples.fingerprint()
-    folder.open({**request, **settings.model_dump()}, resume=resume)
-    outcome = fit(engine, examples, settings, metric, folder, reporter, resume=resume)
-    reporter.stage("Measuring")
-    asked = {**settings.model_dump(), "output": str(folder.folder)}
-    record = measure_run(classifier, examples, findings, outcome, asked, base_model=model, family=loaded.family)
-    classifier.save(folder.folder, record)
-    folder.states.remove()
-    reporter.result(record, str(folder.folder))
-    return classifier
+    return TextClassifier(engine, labels, loaded.config, data.columns)
 
 
 def _prepare_machine(settings: Settings) -> torch.device:
