@@ -84,7 +84,8 @@ class Settings(BaseModel):
 
     # --- watching, stopping, saving -------------------------------------------------------------------------------
     metric: str | None = None
-    """What early stopping watches: macro_f1, accuracy, mcc, micro_f1 or validation_loss; macro_f1 when not given."""
+    """What early stopping watches: macro_f1 (the default), accuracy, mcc or validation_loss; for multi-label micro_f1
+    (the default), macro_f1, mean_average_precision, subset_accuracy or validation_loss."""
     evaluations_per_epoch: int = Field(default=2, ge=1)
     """Validations per epoch, at least one every 1,000 steps."""
     patience: int | None = Field(default=4, ge=1)

@@ -160,20 +160,21 @@ def run() -> NoReturn:
     try:
         app(standalone_mode=True)
     except HeadwayError as error:
-        print(f"headway: {error}", file=sys.stderr)  # noqa: T201
+        _say(str(error))
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        print("headway: interrupted; nothing was written.", file=sys.stderr)  # noqa: T201
+        _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
         sys.exit(130)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        print(  # noqa: T201
-            "headway: out of memory. Try --set micro_batches=4, a smaller --set batch_size, or --set max_length=256.",
-            file=sys.stderr,
-        )
+        _say("out of memory. Try --set micro_batches=4, a smaller --set batch_size, or --set max_length=256.")
         sys.exit(1)
     sys.exit(0)
+
+
+def _say(message: str) -> None:
+    typer.echo(f"headway: {message}", err=True)
 
 
 def _is_out_of_memory(error: Exception) -> bool:
