@@ -91,7 +91,7 @@ def assert_same_gradients(ours: LoadedClassifier, theirs: torch.nn.Module) -> No
     table = all_families()[ours.family].table
     compared = 0
     for name, parameter in ours.model.named_parameters():
-        for their_name, gradient in table.views(name, parameter.grad).items():
+        for their_name, gradient in table.views(name, parameter.grad.to_dense()).items():
             expected = theirs.get_parameter(their_name).grad
             # The key's bias has no gradient but noise (a softmax does not see what is added to all its scores).
             allowed = 1e-4 * expected.norm() + 1e-6 * total

@@ -1,10 +1,12 @@
 """Rows go into the blocks and come out again as they were."""
 
+import itertools
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.nn.buckets import MOST_PADDED_WORK, MOST_SCORES, bucket
+from headway.nn.buckets import MOST_PADDED_WORK, MOST_SCORES, bucket, equal_runs
 from headway.nn.packing import Packing
 
 pairs_of_lengths = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=20)
@@ -15,27 +17,39 @@ def packings(pairs: list[tuple[int, int]]) -> tuple[Packing, Packing]:
     return queries, keys
 
 
-@given(pairs_of_lengths)
-def test_what_is_filled_in_comes_out_again(pairs: list[tuple[int, int]]) -> None:
+@given(pairs_of_lengths, st.integers(1, 3))
+def test_what_is_filled_in_comes_out_again(pairs: list[tuple[int, int]], num_heads: int) -> None:
     queries, keys = packings(pairs)
-    buckets = bucket(queries, keys)
-    for packing, filling in ((queries, buckets.queries), (keys, buckets.keys)):
-        rows = torch.arange(1.0, packing.num_tokens + 1)[:, None]
-        assert torch.equal(filling.take(filling.fill(rows)), rows)
-        assert torch.equal(filling.take(filling.fill_zeros(rows)), rows)
-        assert float(filling.fill_zeros(rows).sum()) == float(rows.sum())
+    buckets = bucket(queries, keys, num_heads)
+    for packing, matrices in ((queries, buckets.queries), (keys, buckets.keys)):
+        packed = torch.arange(1.0, packing.num_tokens * num_heads + 1).view(-1, num_heads, 1)
+        assert torch.equal(matrices.take(matrices.fill(packed)), packed)
+        assert torch.equal(matrices.take(matrices.fill_zeros(packed)), packed)
+        assert float(matrices.fill_zeros(packed).sum()) == float(packed.sum())
 
 
 @given(pairs_of_lengths)
-def test_each_block_holds_its_sequences_and_masks_the_rest(pairs: list[tuple[int, int]]) -> None:
+def test_parts_of_one_tensor_are_filled_in_as_if_they_were_their_own(pairs: list[tuple[int, int]]) -> None:
+    _, keys = packings(pairs)
+    matrices = bucket(keys, keys, 2).keys
+    parts = torch.randn(keys.num_tokens, 3, 2, 4).unbind(1)
+    for part in (*parts, parts[0].transpose(1, 2).contiguous().transpose(1, 2)):
+        assert torch.equal(matrices.fill(part), matrices.fill(part.contiguous()))
+
+
+@given(pairs_of_lengths)
+def test_each_matrix_holds_its_sequence_and_head_and_masks_the_rest(pairs: list[tuple[int, int]]) -> None:
     queries, keys = packings(pairs)
-    buckets = bucket(queries, keys)
-    owners = torch.repeat_interleave(torch.arange(len(pairs)), torch.tensor(keys.lengths))[:, None, None]
+    buckets = bucket(queries, keys, 2)
+    owners = torch.repeat_interleave(torch.arange(len(pairs)), torch.tensor(keys.lengths))
+    owners_and_heads = torch.stack([2 * owners, 2 * owners + 1], 1)[:, :, None]
     sequence = 0
-    for run, mask in zip(buckets.runs, buckets.masks, strict=True):
-        block = run.key_block(buckets.keys.fill(owners))
+    blocks = buckets.keys.split(buckets.keys.fill(owners_and_heads))
+    for run, mask, block in zip(buckets.runs, buckets.masks, blocks, strict=True):
+        assert block.shape == (2 * run.num_sequences, run.key_length, 1)
         for member in range(run.num_sequences):
-            assert block[member].eq(sequence).all()
+            assert block[2 * member].eq(2 * sequence).all()
+            assert block[2 * member + 1].eq(2 * sequence + 1).all()
             there = run.key_length if mask is None else int((mask[member] == 0).sum())
             assert there == keys.lengths[sequence]
             sequence += 1
@@ -46,7 +60,7 @@ def test_each_block_holds_its_sequences_and_masks_the_rest(pairs: list[tuple[int
 def test_blocks_add_little_work_and_stay_small(lengths: list[int]) -> None:
     packing = Packing(sorted(lengths))
     start = 0
-    for run in bucket(packing, packing).runs:
+    for run in bucket(packing, packing, 1).runs:
         scores = sum(length**2 for length in packing.lengths[start : start + run.num_sequences])
         filled = run.num_sequences * run.query_length * run.key_length
         assert run.num_sequences == 1 or (filled <= MOST_PADDED_WORK * scores and filled <= MOST_SCORES)
@@ -54,8 +68,9 @@ def test_blocks_add_little_work_and_stay_small(lengths: list[int]) -> None:
 
 
 @given(pairs_of_lengths)
-def test_exact_blocks_fill_nothing(pairs: list[tuple[int, int]]) -> None:
-    buckets = bucket(*packings(pairs), exact=True)
-    assert buckets.queries.is_identity
-    assert buckets.keys.is_identity
-    assert all(mask is None for mask in buckets.masks)
+def test_equal_runs_hold_equal_lengths(pairs: list[tuple[int, int]]) -> None:
+    queries, keys = packings(pairs)
+    runs = equal_runs(queries, keys)
+    spread = [(run.query_length, run.key_length) for run in runs for _ in range(run.num_sequences)]
+    assert spread == pairs
+    assert all(a[1:] != b[1:] for a, b in itertools.pairwise(runs))

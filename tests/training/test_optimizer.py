@@ -1,10 +1,13 @@
+import copy
+
 import pytest
 import torch
 
 from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
+from headway.nn.packing import Packing
 from headway.settings import Settings
-from headway.training.optimizer import build_optimizer, freeze, set_learning_rate
+from headway.training.optimizer import Optimizer, freeze
 
 
 @pytest.fixture
@@ -15,23 +18,23 @@ def model() -> Classifier:
 
 
 def group_of(optimizer, parameter):
-    return next(g for g in optimizer.param_groups if any(parameter is p for p in g["params"]))
+    return next(g for g in optimizer.adamw.param_groups if any(parameter is p for p in g["params"]))
 
 
 def test_matrices_decay_and_biases_and_norms_do_not(model):
-    optimizer = build_optimizer(model, Settings(weight_decay=0.1))
+    optimizer = Optimizer(model, Settings(weight_decay=0.1))
     for name, parameter in model.named_parameters():
         assert group_of(optimizer, parameter)["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0), name
 
 
 def test_every_weight_is_trained_exactly_once(model):
-    optimizer = build_optimizer(model, Settings())
-    trained = [id(p) for g in optimizer.param_groups for p in g["params"]]
+    optimizer = Optimizer(model, Settings())
+    trained = [id(p) for g in optimizer.adamw.param_groups for p in g["params"]]
     assert sorted(trained) == sorted(id(p) for p in model.parameters())
 
 
 def test_layer_decay_slows_each_block_below_the_next(model):
-    optimizer = build_optimizer(model, Settings(learning_rate=1.0, layer_decay=0.5))
+    optimizer = Optimizer(model, Settings(learning_rate=1.0, layer_decay=0.5))
     peaks = {
         "head": group_of(optimizer, model.classification_head.weight)["peak"],
         **{
@@ -61,7 +64,58 @@ def test_frozen_blocks_keep_their_weights(model):
     ],
 )
 def test_schedules_by_value(schedule, expected):
-    optimizer = torch.optim.AdamW([{"params": [torch.nn.Parameter(torch.zeros(1))], "peak": 2.0}])
-    settings = Settings(schedule=schedule, warmup_share=0.2)
-    rates = [set_learning_rate(optimizer, step, 10, settings) / 2 for step in (0, 1, 2, 3, 6)]
+    optimizer = Optimizer(torch.nn.Linear(1, 1), Settings(schedule=schedule, warmup_share=0.2, learning_rate=2.0))
+    rates = [optimizer.set_learning_rate(step, 10) / 2 for step in (0, 1, 2, 3, 6)]
     assert rates == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("max_grad_norm", [None, 0.5, 1e9], ids=["free", "clipped", "short enough"])
+def test_steps_are_those_of_pytorchs_own_parts(model, max_grad_norm):
+    """Looked-up rows, clipping in the update and kept buffers give what dense gradients and clip_grad_norm_ give."""
+    reference = copy.deepcopy(model)
+    settings = Settings(max_grad_norm=max_grad_norm, learning_rate=1e-2, adam_eps=1e-3)  # keeps rounding small
+    optimizer = Optimizer(model, settings)
+    plain = torch.optim.AdamW(
+        [
+            {"params": [p]} | ({"weight_decay": 0.01} if p.ndim > 1 else {"weight_decay": 0.0})
+            for p in reference.parameters()
+        ],
+        lr=1e-2,
+        eps=1e-3,
+    )
+    model.eval(), reference.eval()
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(5):
+        for _ in range(2):  # two micro-batches
+            ids = torch.randint(20, (9,), generator=generator)
+            for each in (model, reference):
+                each(ids, Packing([4, 5])).square().sum().backward()
+        embedding = reference.encoder.embeddings.token.weight
+        embedding.grad = embedding.grad.to_dense()
+        expected = torch.nn.utils.clip_grad_norm_(reference.parameters(), max_grad_norm or float("inf"))
+        norm = optimizer.gradient_norm()
+        assert norm == pytest.approx(float(expected), rel=1e-5)
+        optimizer.set_learning_rate(5, 1000)
+        for group in plain.param_groups:
+            group["lr"] = optimizer.adamw.param_groups[0]["lr"]
+        optimizer.step(norm)
+        plain.step()
+        optimizer.clear()
+        plain.zero_grad()
+    for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_a_refused_step_leaves_nothing_behind(model):
+    """A gradient that is cleared without a step must not leak into the next one."""
+    optimizer = Optimizer(model, Settings())
+    model.eval()
+    norms = []
+    for ids in ([1, 2, 3], [4, 5, 6], [1, 2, 3]):
+        model(torch.tensor(ids), Packing([3])).sum().backward()
+        norms.append(optimizer.gradient_norm())
+        gradient = model.encoder.embeddings.token.weight.grad
+        assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) == set(ids)
+        optimizer.clear()
+    assert norms[0] == norms[2] != norms[1]
+    assert all(parameter.grad is None for parameter in model.parameters())

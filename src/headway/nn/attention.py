@@ -23,12 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headway.nn.buckets import Buckets, Run, bucket
+from headway.nn.buckets import Buckets, Run, bucket, equal_runs
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 
 __all__ = ["SelfAttention", "attention", "dense_attention", "formula"]
+
+SHORT = 4
+"""Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
 
 
 def formula(
@@ -69,8 +72,8 @@ def attention(
     if query.device.type == "cpu" and query.dtype == torch.float32:
         gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
         if gradient or dropout_probability:
-            return _BlockAttention.apply(query, key, value, bucket(queries, keys), dropout_probability)
-        return _inference_attention(query, key, value, bucket(queries, keys, exact=True))
+            return _BlockAttention.apply(query, key, value, bucket(queries, keys, query.shape[1]), dropout_probability)
+        return _inference_attention(query, key, value, equal_runs(queries, keys))
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.device.type == "cuda" and half and dropout_probability == 0:
         return _varlen_attention(query, key, value, queries, keys)
@@ -106,12 +109,13 @@ def _varlen_attention(query: Tensor, key: Tensor, value: Tensor, queries: Packin
     return attended
 
 
-def _inference_attention(query: Tensor, key: Tensor, value: Tensor, buckets: Buckets) -> Tensor:
+def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor:
+    query_rows = query.split([run.num_sequences * run.query_length for run in runs])
+    key_rows, value_rows = (rows.split([run.num_sequences * run.key_length for run in runs]) for rows in (key, value))
     attended = []
-    for run in buckets.runs:
-        block = functional.scaled_dot_product_attention(
-            run.query_block(query), run.key_block(key), run.key_block(value)
-        )
+    for run, *blocks in zip(runs, query_rows, key_rows, value_rows, strict=True):
+        matrices = [block.unflatten(0, (run.num_sequences, -1)).transpose(1, 2) for block in blocks]
+        block = functional.scaled_dot_product_attention(*matrices)
         attended.append(block.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return torch.cat(attended)
 
@@ -123,64 +127,61 @@ class _BlockAttention(torch.autograd.Function):
 
         dV = (P∘M)ᵀ·c·dO,   dP = M∘(c·dO·Vᵀ),   dS = P∘(dP − rowsum(dP∘P)),   dQ = dS·K/√d_k,   dK = dSᵀ·Q/√d_k
 
-    P is computed again in the backward pass instead of being kept: memory stays linear in the length but for the mask,
-    which takes one byte a weight.
+    Short sequences keep P for the backward pass, long ones compute it again: memory stays linear in the length but for
+    the mask, which takes one byte a weight.
     """
 
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, buckets: Buckets, dropout_probability: float
     ) -> Tensor:
-        query, key, value = buckets.queries.fill(query), buckets.keys.fill(key), buckets.keys.fill(value)
-        output = torch.empty(query.shape)
-        keeps = _keep_masks(buckets, query.shape[1], dropout_probability)
-        for run, mask, keep in zip(buckets.runs, buckets.masks, keeps, strict=True):
-            q, k, v = _matrices(run, query, key, value)
+        queries, keys = buckets.queries, buckets.keys
+        query, key, value = queries.fill(query), keys.fill(key), keys.fill(value)
+        output = queries.empty(query.shape[-1])
+        keeps = _keep_masks(buckets, dropout_probability)
+        blocks = (queries.split(query), keys.split(key), keys.split(value), queries.split(output))
+        all_weights = list[Tensor | None]()
+        for q, k, v, out, mask, keep in zip(*blocks, buckets.masks, keeps, strict=True):
             weights = _weights(q, k, mask)
-            if keep is not None:
-                weights.mul_(keep)
-            run.query_block(output).copy_(torch.bmm(weights, v).unflatten(0, (run.num_sequences, -1)))
-        ctx.save_for_backward(query, key, value)
+            all_weights.append(weights if k.shape[1] <= SHORT * k.shape[2] else None)
+            torch.bmm(weights if keep is None else weights * keep, v, out=out)
+        ctx.save_for_backward(query, key, value, *all_weights)
         ctx.buckets, ctx.keeps, ctx.scale = buckets, keeps, survivor_scale(dropout_probability)
-        output = buckets.queries.take(output)
+        output = queries.take(output)
         return output.mul_(ctx.scale) if dropout_probability else output
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
-        query, key, value = ctx.saved_tensors
         buckets: Buckets = ctx.buckets
-        grad_query, grad_key, grad_value = (torch.empty(tensor.shape) for tensor in (query, key, value))
+        queries, keys = buckets.queries, buckets.keys
+        query, key, value, *all_weights = ctx.saved_tensors
+        head_dim = query.shape[-1]
+        grad_query, grad_key, grad_value = queries.empty(head_dim), keys.empty(head_dim), keys.empty(head_dim)
         # Every gradient is linear in c·dO, and Q·Kᵀ enters divided by √d_k: both are applied once, to whole tensors.
-        grad_output = buckets.queries.fill_zeros(grads[0] * ctx.scale)
-        inverse_root = query.shape[-1] ** -0.5
-        for run, mask, keep in zip(buckets.runs, buckets.masks, ctx.keeps, strict=True):
-            q, k, v = _matrices(run, query, key, value)
-            d_out = run.query_block(grad_output).flatten(0, 1)
-            weights = _weights(q, k, mask)
+        grad_output = queries.fill_zeros(grads[0] * ctx.scale)
+        by_query = [queries.split(tensor) for tensor in (query, grad_output, grad_query)]
+        by_key = [keys.split(tensor) for tensor in (key, value, grad_key, grad_value)]
+        blocks = zip(*by_query, *by_key, buckets.masks, ctx.keeps, all_weights, strict=True)
+        for q, d_out, d_query, k, v, d_key, d_value, mask, keep, weights in blocks:
+            if weights is None:
+                weights = _weights(q, k, mask)
             d_weights = torch.bmm(d_out, v.transpose(1, 2))
             kept = weights
             if keep is not None:
                 d_weights.mul_(keep)
                 kept = weights * keep
-            heads = (run.num_sequences, -1)
-            run.key_block(grad_value).copy_(torch.bmm(kept.transpose(1, 2), d_out).unflatten(0, heads))
+            torch.bmm(kept.transpose(1, 2), d_out, out=d_value)
             d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
-            run.query_block(grad_query).copy_(torch.bmm(d_scores, k).unflatten(0, heads))
-            run.key_block(grad_key).copy_(torch.bmm(d_scores.transpose(1, 2), q).unflatten(0, heads))
+            torch.bmm(d_scores, k, out=d_query)
+            torch.bmm(d_scores.transpose(1, 2), q, out=d_key)
+        inverse_root = head_dim**-0.5
         return (
-            buckets.queries.take(grad_query).mul_(inverse_root),
-            buckets.keys.take(grad_key).mul_(inverse_root),
-            buckets.keys.take(grad_value),
+            queries.take(grad_query).mul_(inverse_root),
+            keys.take(grad_key).mul_(inverse_root),
+            keys.take(grad_value),
             None,
             None,
         )
-
-
-def _matrices(run: Run, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """One matrix a sequence and head. *Shape:* three of (rows, heads, head_dim) → (matrices, length, head_dim)."""
-    blocks = (run.query_block(query), run.key_block(key), run.key_block(value))
-    query_block, key_block, value_block = (block.flatten(0, 1) for block in blocks)
-    return query_block, key_block, value_block
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
@@ -195,10 +196,11 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     return scores.softmax(-1)
 
 
-def _keep_masks(buckets: Buckets, num_heads: int, dropout_probability: float) -> list[Tensor] | list[None]:
+def _keep_masks(buckets: Buckets, dropout_probability: float) -> list[Tensor] | list[None]:
     """A dropout mask for the weights of each block, drawn all at once; none without dropout."""
     if dropout_probability == 0:
         return [None] * len(buckets.runs)
+    num_heads = buckets.keys.num_heads
     shapes = [(run.num_sequences * num_heads, run.query_length, run.key_length) for run in buckets.runs]
     sizes = [math.prod(shape) for shape in shapes]
     masks = keep_mask((sum(sizes),), dropout_probability).split(sizes)

@@ -5,6 +5,7 @@ in it when sequences are short. Neighbours of a packed batch are put into one bl
 where their lengths differ, the shorter are filled up inside the block and masked. Nothing outside attention sees it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from headway.nn.packing import Packing
 
-__all__ = ["Buckets", "Run", "bucket"]
+__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
@@ -24,50 +25,75 @@ MOST_SCORES = 2**18
 
 
 class Run(NamedTuple):
-    """A block: neighbouring sequences, all with `query_length` query rows and `key_length` key rows."""
+    """Neighbouring sequences that share a block: the longest of them has `query_length` queries, `key_length` keys."""
 
     num_sequences: int
-    query_row: int
     query_length: int
-    key_row: int
     key_length: int
 
-    def query_block(self, rows: Tensor) -> Tensor:
-        """Its query rows, sharing memory. *Shape:* (rows, heads, …) → (num_sequences, heads, query_length, …)."""
-        block = rows[self.query_row : self.query_row + self.num_sequences * self.query_length]
-        return block.unflatten(0, (self.num_sequences, self.query_length)).transpose(1, 2)
 
-    def key_block(self, rows: Tensor) -> Tensor:
-        """Its key rows, sharing memory. *Shape:* (rows, heads, …) → (num_sequences, heads, key_length, …)."""
-        block = rows[self.key_row : self.key_row + self.num_sequences * self.key_length]
-        return block.unflatten(0, (self.num_sequences, self.key_length)).transpose(1, 2)
+class Matrices:
+    """Between a packed tensor and one matrix a sequence and head, those of a block side by side and filled up.
 
+    One lookup moves a whole tensor either way. Its units are the vectors of single heads.
+    """
 
-class Filling:
-    """How the rows of a packed tensor stand in blocks of equal lengths, and come back out of them."""
-
-    def __init__(self, lengths: tuple[int, ...], filled: list[int]) -> None:
-        self.is_identity = list(lengths) == filled
-        if self.is_identity:
-            return
-        spans = list(zip(lengths, filled, Packing(lengths).offsets.tolist(), strict=False))
-        self._sources = torch.cat([torch.arange(full).clamp_(max=length - 1) + row for length, full, row in spans])
-        starts = Packing(filled).offsets.tolist()
-        self._places = torch.cat([torch.arange(n) + start for n, start in zip(lengths, starts, strict=False)])
+    def __init__(self, packing: Packing, blocks: Iterable[tuple[int, int]], num_heads: int) -> None:
+        """Lay out `blocks`, each a number of sequences and their common length."""
+        self.num_heads = num_heads
+        self._blocks = [(num_sequences * num_heads, length) for num_sequences, length in blocks]
+        # For every vector in the matrices the token that it comes from, and for every token where its vectors went.
+        tokens, heads, left_over = list[Tensor](), list[Tensor](), list[Tensor]()
+        self._places = torch.empty(packing.num_tokens, num_heads, dtype=torch.int64)
+        lengths, starts = torch.tensor(packing.lengths)[:, None], packing.offsets.long()[:, None]
+        sequence = place = 0
+        for num_matrices, length in self._blocks:
+            own = slice(sequence, sequence + num_matrices // num_heads)
+            columns = torch.arange(length)
+            here = columns < lengths[own]
+            token = starts[:-1][own] + torch.minimum(columns, lengths[own] - 1)
+            by_head = (-1, num_heads, length)
+            places = torch.arange(place, place + num_matrices * length).view(by_head).transpose(1, 2)
+            self._places[token[here]] = places[here]
+            left_over.append(places[~here].flatten())
+            tokens.append(token[:, None].expand(by_head).flatten())
+            heads.append(torch.arange(num_heads)[:, None].expand(*token[:, None].expand(by_head).shape).flatten())
+            sequence, place = own.stop, place + num_matrices * length
+        self._tokens, self._heads, self._left_over = torch.cat(tokens), torch.cat(heads), torch.cat(left_over)
+        self._sources: dict[int, Tensor] = {}
 
     def fill(self, packed: Tensor) -> Tensor:
-        """Into the blocks; places that are left over repeat a sequence's last row. *Shape:* (tokens, …) → (rows, …)."""
-        return packed if self.is_identity else packed.index_select(0, self._sources)
+        """Into the matrices; places that are left over repeat a sequence's last token.
+
+        *Shape:* (tokens, heads, head_dim) → (vectors, head_dim)
+        """
+        head_dim = packed.shape[-1]
+        if packed.stride()[1:] != (head_dim, 1) or packed.stride(0) % head_dim:
+            packed = packed.contiguous()
+        # Query, key and value are parts of one tensor: the heads of one token stand together, the tokens apart.
+        stride = packed.stride(0) // head_dim
+        if stride not in self._sources:
+            self._sources[stride] = self._tokens * stride + self._heads
+        vectors = packed.as_strided(((len(packed) - 1) * stride + self.num_heads, head_dim), (head_dim, 1))
+        return vectors.index_select(0, self._sources[stride])
 
     def fill_zeros(self, packed: Tensor) -> Tensor:
-        """Into the blocks; places that are left over are zero. *Shape:* (tokens, …) → (rows, …)."""
-        if self.is_identity:
-            return packed
-        return packed.new_zeros(len(self._sources), *packed.shape[1:]).index_copy_(0, self._places, packed)
+        """Into the matrices; places that are left over are zero. *Shape:* as `fill`."""
+        return self.fill(packed).index_fill_(0, self._left_over, 0.0)
 
-    def take(self, rows: Tensor) -> Tensor:
-        """Out of the blocks again. *Shape:* (rows, …) → (tokens, …)."""
-        return rows if self.is_identity else rows.index_select(0, self._places)
+    def empty(self, head_dim: int) -> Tensor:
+        """Room for the matrices. *Shape:* (vectors, head_dim)."""
+        return torch.empty(len(self._tokens), head_dim)
+
+    def split(self, vectors: Tensor) -> list[Tensor]:
+        """The blocks, sharing memory. *Shape:* (vectors, head_dim) → (matrices, length, head_dim) a block."""
+        sizes = [num_matrices * length for num_matrices, length in self._blocks]
+        parts = zip(vectors.split(sizes), self._blocks, strict=True)
+        return [part.view(*block, -1) for part, block in parts]
+
+    def take(self, vectors: Tensor) -> Tensor:
+        """Out of the matrices again. *Shape:* (vectors, head_dim) → (tokens, heads, head_dim)."""
+        return vectors.index_select(0, self._places.view(-1)).view(-1, self.num_heads, vectors.shape[-1])
 
 
 @dataclass(frozen=True)
@@ -79,52 +105,54 @@ class Buckets:
     """What is added to each block's scores: −∞ where there is no key, 0 elsewhere; none where all lengths are equal.
 
     *Shape:* (num_sequences, 1, 1, key_length)."""
-    queries: Filling
-    keys: Filling
+    queries: Matrices
+    keys: Matrices
 
 
 @lru_cache(maxsize=16)  # the blocks of a model share one
-def bucket(queries: Packing, keys: Packing, *, exact: bool = False) -> Buckets:
-    """Put neighbouring sequences into blocks.
+def bucket(queries: Packing, keys: Packing, num_heads: int) -> Buckets:
+    """Put neighbouring sequences of nearly equal lengths into blocks.
 
     Args:
         queries: The sequences' query rows.
         keys: Their key rows.
-        exact: Only sequences of the same lengths share a block: nothing is filled up.
+        num_heads: Heads of each row.
     """
-    lengths = list(zip(queries.lengths, keys.lengths, strict=True))
-    runs: list[Run] = []
-    masks: list[Tensor | None] = []
-    filled_queries: list[int] = []
-    filled_keys: list[int] = []
-    start = 0
-    while start < len(lengths):
-        end = _end_of_block(lengths, start, exact)
-        block = lengths[start:end]
-        query_length, key_length = max(q for q, _ in block), max(k for _, k in block)
-        runs.append(Run(end - start, sum(filled_queries), query_length, sum(filled_keys), key_length))
-        masks.append(_mask([k for _, k in block], key_length))
-        filled_queries += [query_length] * (end - start)
-        filled_keys += [key_length] * (end - start)
-        start = end
-    return Buckets(runs, masks, Filling(queries.lengths, filled_queries), Filling(keys.lengths, filled_keys))
+    runs = _runs(queries, keys, MOST_PADDED_WORK)
+    key_matrices = Matrices(keys, [(run.num_sequences, run.key_length) for run in runs], num_heads)
+    query_matrices = key_matrices
+    if queries != keys:
+        query_matrices = Matrices(queries, [(run.num_sequences, run.query_length) for run in runs], num_heads)
+    masks, start = list[Tensor | None](), 0
+    for run in runs:
+        masks.append(_mask(keys.lengths[start : start + run.num_sequences], run.key_length))
+        start += run.num_sequences
+    return Buckets(runs, masks, query_matrices, key_matrices)
 
 
-def _end_of_block(lengths: list[tuple[int, int]], start: int, exact: bool) -> int:
-    """One past the last sequence that joins the block which begins at `start`."""
-    query_length = key_length = scores = 0
-    for position in range(start, len(lengths)):
-        query, key = lengths[position]
-        query_length, key_length = max(query_length, query), max(key_length, key)
+@lru_cache(maxsize=16)
+def equal_runs(queries: Packing, keys: Packing) -> list[Run]:
+    """Put neighbouring sequences of the same lengths into blocks: nothing is filled up."""
+    return _runs(queries, keys, most_work=1.0)
+
+
+def _runs(queries: Packing, keys: Packing, most_work: float) -> list[Run]:
+    """Blocks that have at most `most_work` times the scores of their sequences."""
+    runs = [Run(0, 0, 0)]
+    scores = 0
+    for query, key in zip(queries.lengths, keys.lengths, strict=True):
+        run = Run(runs[-1].num_sequences + 1, max(runs[-1].query_length, query), max(runs[-1].key_length, key))
         scores += query * key
-        filled = (position + 1 - start) * query_length * key_length
-        alike = lengths[position] == lengths[start] if exact else filled <= MOST_PADDED_WORK * scores
-        if position > start and (not alike or filled > MOST_SCORES):
-            return position
-    return len(lengths)
+        filled = run.num_sequences * run.query_length * run.key_length
+        if filled <= min(most_work * scores, MOST_SCORES) or run.num_sequences == 1:
+            runs[-1] = run
+        else:
+            runs.append(Run(1, query, key))
+            scores = query * key
+    return runs
 
 
-def _mask(lengths: list[int], full: int) -> Tensor | None:
+def _mask(lengths: tuple[int, ...], full: int) -> Tensor | None:
     if min(lengths) == full:
         return None
     there = torch.arange(full) < torch.tensor(lengths)[:, None]

@@ -9,7 +9,7 @@ from torch.nn import functional
 from headway.nn.dropout import Dropout
 from headway.nn.packing import Packing
 
-__all__ = ["ACTIVATIONS", "Activation", "Embeddings", "FeedForward", "init_linear_normal"]
+__all__ = ["ACTIVATIONS", "Activation", "Embeddings", "FeedForward", "TokenEmbedding", "init_linear_normal"]
 
 Activation = Literal["gelu", "gelu_tanh", "relu", "silu"]
 
@@ -35,6 +35,18 @@ class FeedForward(nn.Module):
         return self.down(self.activation(self.up(input)))
 
 
+class TokenEmbedding(nn.Embedding):
+    """A vector for each id of a vocabulary.
+
+    On a processor the gradient holds only the rows that were looked up (a sparse tensor): a batch reads some hundred
+    of the many thousand, and filling the others with zeros takes longer than the lookup itself.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """*Shape:* (tokens,) → (tokens, d_model)."""
+        return functional.embedding(input, self.weight, sparse=self.weight.device.type == "cpu")
+
+
 class Embeddings(nn.Module):
     """What a token is, plus where it stands, plus which of two texts it belongs to; normalised."""
 
@@ -48,7 +60,7 @@ class Embeddings(nn.Module):
         dropout: float,
     ) -> None:
         super().__init__()
-        self.token = nn.Embedding(vocabulary_size, d_model)
+        self.token = TokenEmbedding(vocabulary_size, d_model)
         self.position = nn.Embedding(max_positions, d_model)
         self.token_type = nn.Embedding(num_token_types, d_model)
         self.norm = nn.LayerNorm(d_model, norm_eps)

@@ -13,7 +13,7 @@ from headway.errors import Interrupted, TrainingError
 from headway.settings import Settings
 from headway.training.events import Event, Listener
 from headway.training.interruption import watch_signals
-from headway.training.optimizer import build_optimizer, clip_gradients, freeze, set_learning_rate
+from headway.training.optimizer import Optimizer, freeze
 from headway.training.state import Progress, StateFolder
 
 __all__ = ["Job", "planned_steps", "train"]
@@ -118,7 +118,7 @@ class _Run(Generic[BatchType]):
         self, job: Job[BatchType], settings: Settings, states: StateFolder, listeners: Sequence[Listener]
     ) -> None:
         self.job, self.settings, self.states, self.listeners = job, settings, states, listeners
-        self.optimizer = build_optimizer(job.model, settings)
+        self.optimizer = Optimizer(job.model, settings)
         self.progress = Progress()
         self.total_steps = planned_steps(job, settings.epochs)
         per_epoch = math.ceil(job.steps_in_epoch(0) / settings.evaluations_per_epoch)
@@ -132,7 +132,7 @@ class _Run(Generic[BatchType]):
     def step(self, micro_batches: list[BatchType]) -> None:
         """Train on one step's micro-batches, then do whatever is due."""
         progress = self.progress
-        learning_rate = set_learning_rate(self.optimizer, progress.step, self.total_steps, self.settings)
+        learning_rate = self.optimizer.set_learning_rate(progress.step, self.total_steps)
         norm = self._update(micro_batches)
         tokens = sum(self.job.tokens(batch) for batch in micro_batches)
         # From the end of the last step, so that waiting for data counts.
@@ -176,15 +176,15 @@ class _Run(Generic[BatchType]):
             mean.backward()
             losses.append(mean.detach())
         loss = float(torch.stack(losses).sum())
-        norm = clip_gradients(self.optimizer, self.settings.max_grad_norm)
+        norm = self.optimizer.gradient_norm()
         if math.isfinite(loss) and math.isfinite(norm):
-            self.optimizer.step()
+            self.optimizer.step(norm)
             self.progress.refused_in_a_row = 0
             self.progress.loss_sum += loss * weight
             self.progress.loss_weight += weight
         else:
             self._refuse(loss, norm)
-        self.optimizer.zero_grad()
+        self.optimizer.clear()
         return norm
 
     def _refuse(self, loss: float, norm: float) -> None:

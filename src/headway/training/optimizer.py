@@ -2,6 +2,8 @@
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,7 +12,7 @@ from torch import Tensor, nn
 from headway.settings import Settings
 from headway.training.schedule import learning_rate_factor
 
-__all__ = ["build_optimizer", "clip_gradients", "freeze", "set_learning_rate", "warmup_steps"]
+__all__ = ["Optimizer", "freeze", "warmup_steps"]
 
 
 def depth_of(name: str, num_blocks: int) -> int:
@@ -33,14 +35,107 @@ def freeze(model: nn.Module, num_blocks: int) -> None:
         parameter.requires_grad_(num_blocks == 0 or depth_of(name, top) > num_blocks)
 
 
-def build_optimizer(model: nn.Module, settings: Settings) -> torch.optim.AdamW:
-    """AdamW over the trainable weights, grouped by depth (layer decay) and by whether they decay (matrices do)."""
+class Optimizer:
+    """AdamW over a model's trainable weights, each step in as few passes over them as can be.
+
+    Clipping is folded into the fused update. The gradient of a large embedding comes as the rows that were looked up
+    (see `nn.layers.TokenEmbedding`); they are laid into a tensor of zeros that is kept from step to step.
+    """
+
+    def __init__(self, model: nn.Module, settings: Settings) -> None:
+        self.settings = settings
+        self.adamw = _FusedAdamW(
+            _parameter_groups(model, settings),
+            lr=settings.learning_rate,
+            betas=(settings.adam_beta1, settings.adam_beta2),
+            eps=settings.adam_eps,
+            fused=True,
+        )
+        self._looked_up: dict[Tensor, _LookedUp] = {}
+
+    def set_learning_rate(self, step: int, total_steps: int) -> float:
+        """Set every group's learning rate for step `step` and return the highest."""
+        warmup = warmup_steps(total_steps, self.settings)
+        factor = learning_rate_factor(step, total_steps, warmup, self.settings.schedule)
+        for group in self.adamw.param_groups:
+            group["lr"] = group["peak"] * factor
+        return float(max(group["lr"] for group in self.adamw.param_groups))
+
+    def gradient_norm(self) -> float:
+        """Length of the whole gradient, before clipping."""
+        gradients = []
+        for parameter in self._parameters():
+            if parameter.grad is None:
+                continue
+            if parameter.grad.is_sparse:
+                gradients.append(self._lay_out(parameter))
+            else:
+                gradients.append(parameter.grad)
+        return float(torch.nn.utils.get_total_norm(gradients))
+
+    def step(self, norm: float) -> None:
+        """Update the weights; a gradient longer than `max_grad_norm` is shortened to it (Pascanu et al. 2013).
+
+        Args:
+            norm: What `gradient_norm` said; finite.
+        """
+        most = self.settings.max_grad_norm
+        self.adamw.grad_scale = torch.tensor(norm / most) if most is not None and norm > most else None
+        self.adamw.step()
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        for parameter, looked_up in self._looked_up.items():
+            if parameter.grad is looked_up.gradient:
+                looked_up.gradient.index_fill_(0, looked_up.rows, 0.0)
+        self.adamw.zero_grad()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a run needs to go on: the moments and the number of steps of each weight."""
+        return self.adamw.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put a saved state back."""
+        self.adamw.load_state_dict(state)
+
+    def _parameters(self) -> Iterator[Tensor]:
+        return (parameter for group in self.adamw.param_groups for parameter in group["params"])
+
+    def _lay_out(self, parameter: Tensor) -> Tensor:
+        """Make a sparse gradient dense, and return the rows of it that are not zero."""
+        assert parameter.grad is not None
+        rows = parameter.grad.coalesce()
+        looked_up = self._looked_up.get(parameter)
+        if looked_up is None:
+            looked_up = self._looked_up[parameter] = _LookedUp(torch.zeros_like(parameter), rows.indices()[0])
+        looked_up.rows = rows.indices()[0]
+        parameter.grad = looked_up.gradient.index_copy_(0, looked_up.rows, rows.values())
+        return rows.values()
+
+
+class _FusedAdamW(torch.optim.AdamW):
+    """PyTorch's, with a name for the number that the fused kernel divides every gradient by as it reads it."""
+
+    grad_scale: Tensor | None = None
+
+
+@dataclass
+class _LookedUp:
+    """The gradient of an embedding of which only some rows were looked up."""
+
+    gradient: Tensor
+    rows: Tensor
+    """Those that are not zero."""
+
+
+def _parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
+    """The trainable weights by depth (layer decay) and by whether they decay (matrices do)."""
     top = count_blocks(model)
     groups: dict[tuple[int, bool], list[Tensor]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             groups[depth_of(name, top), parameter.ndim > 1].append(parameter)
-    parameter_groups: list[dict[str, Any]] = [
+    return [
         {
             "params": parameters,
             "peak": settings.learning_rate * settings.layer_decay ** (top + 1 - depth),
@@ -48,32 +143,8 @@ def build_optimizer(model: nn.Module, settings: Settings) -> torch.optim.AdamW:
         }
         for (depth, decays), parameters in sorted(groups.items())
     ]
-    betas = (settings.adam_beta1, settings.adam_beta2)
-    return torch.optim.AdamW(
-        parameter_groups, lr=settings.learning_rate, betas=betas, eps=settings.adam_eps, fused=True
-    )
 
 
 def warmup_steps(total_steps: int, settings: Settings) -> int:
     """Steps in which the learning rate rises."""
     return round(total_steps * settings.warmup_share)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, step: int, total_steps: int, settings: Settings) -> float:
-    """Set every group's learning rate for step `step` and return the highest."""
-    factor = learning_rate_factor(step, total_steps, warmup_steps(total_steps, settings), settings.schedule)
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
-    return float(max(group["lr"] for group in optimizer.param_groups))
-
-
-def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float | None) -> float:
-    """Shorten the gradient to `max_norm` if it is longer, and return the length that it had (Pascanu et al. 2013).
-
-    A non-finite gradient is left alone: its length tells the caller not to use it.
-    """
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = float(torch.nn.utils.get_total_norm(gradients))
-    if max_norm is not None and max_norm < norm < float("inf"):
-        torch._foreach_mul_(gradients, max_norm / norm)
-    return norm

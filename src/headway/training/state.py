@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from headway.errors import CheckpointError
 from headway.files import replacing
+from headway.training.optimizer import Optimizer
 
 __all__ = ["Progress", "StateFolder", "seed_everything"]
 
@@ -57,7 +58,7 @@ class StateFolder:
         """Whether there is a state to go on from."""
         return self.state_file.is_file()
 
-    def save(self, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+    def save(self, model: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
         """Write the state and forget best weights that it no longer needs."""
         state = {
             "model": model.state_dict(),
@@ -72,7 +73,7 @@ class StateFolder:
             if file != self._best_file(progress.best_step):
                 file.unlink(missing_ok=True)
 
-    def load(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    def load(self, model: nn.Module, optimizer: Optimizer) -> Progress:
         """Put a saved state back, random generators included.
 
         Raises:
