@@ -291,7 +291,7 @@ def test_heads_must_divide_the_width(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "words"),
     [
-        ("gpt2", 'models of type "gpt2" are not supported. Supported: bert'),
+        ("whisper", 'models of type "whisper" are not supported. Supported: albert, bert, camembert'),
         ("brt", "The nearest is bert."),
         (["bert"], "are not supported"),
         (..., 'has no "model_type"'),

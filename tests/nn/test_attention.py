@@ -76,7 +76,7 @@ def test_the_gradient_written_out_is_the_formulas(packings: tuple[Packing, Packi
     grad_output = rows(queries, 9)
 
     torch.manual_seed(4)
-    actual = attention(*inputs, queries, keys, probability)
+    actual = attention(*inputs, queries, keys, dropout_probability=probability)
     actual.backward(grad_output)
     torch.manual_seed(4)
     expected = one_by_one(*exact, queries, keys, drawn_masks(queries, keys, probability))
@@ -110,7 +110,7 @@ def test_the_gradient_agrees_with_finite_differences(probability: float) -> None
     def loss(step: float) -> Tensor:
         torch.manual_seed(0)
         moved = [tensor + step * towards for tensor, towards in zip(inputs, direction, strict=True)]
-        return (attention(*moved, packing, packing, probability) * weight).double().sum()
+        return (attention(*moved, packing, packing, dropout_probability=probability) * weight).double().sum()
 
     loss(0.0).backward()
     slope = sum((tensor.grad * towards).sum().item() for tensor, towards in zip(inputs, direction, strict=True))
@@ -130,7 +130,9 @@ def test_attention_dropout_keeps_the_expectation() -> None:
     packing = Packing([6])
     query, key, value = (rows(packing, seed).requires_grad_() for seed in range(3))
     torch.manual_seed(0)
-    mean = torch.stack([attention(query, key, value, packing, packing, 0.2) for _ in range(1500)]).mean(0)
+    mean = torch.stack(
+        [attention(query, key, value, packing, packing, dropout_probability=0.2) for _ in range(1500)]
+    ).mean(0)
     torch.testing.assert_close(mean, attention(query, key, value, packing, packing), atol=0.08, rtol=0)
 
 
@@ -140,7 +142,7 @@ def test_the_dense_form_ignores_padding_and_equals_the_packed() -> None:
     padded = [packing.unpack(tensor) for tensor in (query, key, value)]
     for tensor in padded[1:]:
         tensor[~packing.mask] = 1e3
-    dense = dense_attention(*padded, packing.mask)
+    dense = dense_attention(*padded, packing.mask[:, None])
     torch.testing.assert_close(
         packing.pack(dense), attention(query, key, value, packing, packing), atol=1e-6, rtol=1e-5
     )

@@ -7,10 +7,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headway.errors import CheckpointError
+from headway.nn.layers import Activation
 
-__all__ = ["ConfigReader", "checkpoint_error", "read_json"]
+__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json"]
 
 T = TypeVar("T")
+
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+}
+"""What `config.json` calls the activations; nearly all families share the names."""
+
+ACTIVATION_NAMES: dict[Activation, str] = {
+    "gelu": "gelu",
+    "gelu_tanh": "gelu_pytorch_tanh",
+    "relu": "relu",
+    "silu": "silu",
+    "tanh": "tanh",
+}
 
 
 def checkpoint_error(where: Path | str, problems: Sequence[str]) -> CheckpointError:
@@ -48,12 +67,20 @@ class ConfigReader:
         self.config = config
         self.problems: list[str] = []
 
-    def size(self, key: str, default: int, most: int) -> int:
-        """A whole number from 1 to `most`. The bound keeps a broken file from asking for all the memory."""
+    def size(self, key: str, default: int, most: int, least: int = 1) -> int:
+        """A whole number from `least` to `most`. The bound keeps a broken file from asking for all the memory."""
         value = self._get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most:
+        if isinstance(value, int) and not isinstance(value, bool) and least <= value <= most:
             return value
-        return self._wrong(key, value, f"a whole number from 1 to {most:,}", default)
+        return self._wrong(key, value, f"a whole number from {least} to {most:,}", min(default, most))
+
+    def width(self, key: str, default: int, heads_key: str, default_heads: int) -> tuple[int, int]:
+        """The width of a model and its number of attention heads, which divides it."""
+        d_model = self.size(key, default, most=2**16)
+        num_heads = self.size(heads_key, default_heads, most=2**12)
+        if d_model % num_heads:
+            self.problems.append(f'"{key}" {d_model} does not divide by "{heads_key}" {num_heads}.')
+        return d_model, num_heads
 
     def index(self, key: str, default: int) -> int:
         """A whole number from 0."""
@@ -76,6 +103,29 @@ class ConfigReader:
         if isinstance(value, str) and value in choices:
             return choices[value]
         return self._wrong(key, value, f"one of {', '.join(choices)}", choices[default])
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = self._get(key, default)
+        return value if isinstance(value, bool) else self._wrong(key, value, "true or false", default)
+
+    def activation(self, key: str, default: str) -> Activation:
+        """An activation, by one of the names that it has in these files."""
+        return self.choice(key, default, ACTIVATIONS)
+
+    def listed(self, key: str, default: list[str], length: int) -> list[str]:
+        """A list of `length` strings."""
+        value = self._get(key, default)
+        if isinstance(value, list) and len(value) == length and all(isinstance(item, str) for item in value):
+            return value
+        return self._wrong(key, value, f"a list of {length} names", default)
+
+    def inside(self, key: str) -> "ConfigReader":
+        """A reader of the object under `key`, or of none, that leaves its problems here."""
+        value = self._get(key, {})
+        inner = ConfigReader(value if isinstance(value, dict) else self._wrong(key, value, "an object", {}))
+        inner.problems = self.problems
+        return inner
 
     def require(self, key: str, value: object, reason: str) -> None:
         """Refuse a setting that changes the computation in a way that Headway does not have."""

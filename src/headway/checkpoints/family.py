@@ -22,14 +22,14 @@ __all__ = ["Family", "all_families", "family_of", "read_architecture"]
 class Family:
     """Everything that Headway knows about a family of models."""
 
-    model_types: tuple[str, ...]
-    """The `model_type`s of `config.json` that it answers to."""
+    model_types: Mapping[str, str]
+    """The `model_type`s of `config.json` that it answers to, and what the ecosystem calls a classifier of each."""
 
     architecture: Callable[[ConfigReader], Architecture]
     """`config.json` → settings. What is wrong or not supported is left with the reader."""
 
     config: Callable[[Architecture], dict[str, Any]]
-    """And back: the keys that `architecture` reads, and `architectures` of the model as Headway saves it."""
+    """And back: the keys that `architecture` reads."""
 
     weights: tuple[Rule, ...]
     """The weights' names, both ways."""

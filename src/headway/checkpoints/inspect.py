@@ -53,15 +53,16 @@ def inspect_model(folder: Path) -> ModelFacts:
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
     matrices = sum(p.numel() for name, p in model.encoder.blocks.named_parameters() if p.ndim == 2)
+    uses = architecture.num_layers // len(model.encoder.blocks)
     return ModelFacts(
         family=str(config["model_type"]),
         label_names=labels.names if is_classifier else (),
         architecture=asdict(architecture),
         parameters=parameters,
-        flop_per_token=2 * matrices,
+        flop_per_token=2 * matrices * uses,
         weight_bytes=4 * parameters,
         training_bytes=16 * parameters,
-        parts=_parts(shapes, architecture.num_layers),
+        parts=_parts(shapes, len(model.encoder.blocks)),
     )
 
 

@@ -55,7 +55,13 @@ def save_classifier(
         raise ValueError("only a model in float can be saved; this one was changed, for instance by quantizing it")
     family = family_of(config, folder / "config.json")
     kept = {key: value for key, value in config.items() if key not in _STALE}
-    written = kept | family.config(model.architecture) | label_config(label_names, multi) | {"dtype": "float32"}
+    written = {
+        **kept,
+        **family.config(model.architecture),
+        **label_config(label_names, multi),
+        "architectures": [family.model_types[config["model_type"]]],
+        "dtype": "float32",
+    }
 
     source = tokenizer if isinstance(tokenizer, Path) else None
     loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer

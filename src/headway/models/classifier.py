@@ -1,27 +1,31 @@
-"""A sequence classifier: an encoder, the pooled first token, and one score a label."""
+"""A sequence classifier: an encoder, one pooled vector a sequence, and one score a label."""
 
-import torch
 from torch import Tensor, nn
 
 from headway.models.architecture import Architecture
 from headway.models.encoder import Encoder
 from headway.nn.dropout import Dropout
-from headway.nn.layers import init_linear_normal
+from headway.nn.layers import ACTIVATIONS, init_linear_normal
 from headway.nn.packing import Packing
 
 __all__ = ["Classifier", "Pooler"]
 
 
 class Pooler(nn.Module):
-    """The first token's vector through a dense layer and tanh (Devlin et al. 2019, as released)."""
+    """One vector a sequence through a dense layer and an activation (Devlin et al. 2019, as released: tanh)."""
 
-    def __init__(self, d_model: int) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.dense = nn.Linear(d_model, d_model)
+        a = architecture
+        self.dropout = Dropout(a.head_dropout if a.dropout_before_pooler else 0.0)
+        self.dense = nn.Linear(a.d_model, a.d_model, a.pooler_bias)
+        self.activation = ACTIVATIONS[a.pooler_activation]
+        self.norm = nn.LayerNorm(a.d_model, a.norm_eps, bias=a.norm_bias) if a.pooler_norm else None
 
-    def forward(self, first: Tensor) -> Tensor:
+    def forward(self, sequence: Tensor) -> Tensor:
         """*Shape:* (sequences, d_model) → (sequences, d_model)."""
-        return torch.tanh(self.dense(first))
+        pooled = self.activation(self.dense(self.dropout(sequence)))
+        return pooled if self.norm is None else self.norm(pooled)
 
 
 class Classifier(nn.Module):
@@ -32,7 +36,7 @@ class Classifier(nn.Module):
         self.architecture = architecture
         self.num_labels = num_labels
         self.encoder = Encoder(architecture)
-        self.pooler = Pooler(architecture.d_model)
+        self.pooler = Pooler(architecture)
         self.head_dropout = Dropout(architecture.head_dropout)
         self.classification_head = nn.Linear(architecture.d_model, num_labels)
 
@@ -41,8 +45,11 @@ class Classifier(nn.Module):
 
         *Shape:* input_ids and token_types (tokens,) → (sequences, num_labels)
         """
-        first = self.encoder.forward_firsts(input_ids, packing, token_types)
-        return self.classification_head(self.head_dropout(self.pooler(first)))
+        if self.architecture.pooling == "first":
+            sequence = self.encoder.forward_firsts(input_ids, packing, token_types)
+        else:
+            sequence = packing.means(self.encoder(input_ids, packing, token_types))
+        return self.classification_head(self.head_dropout(self.pooler(sequence)))
 
     def init_weights(self) -> None:
         """Draw every weight from PyTorch's default generator, by the paper's rule."""

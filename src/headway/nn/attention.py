@@ -23,10 +23,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headway.nn.buckets import Buckets, Run, bucket, equal_runs
+from headway.nn.buckets import Buckets, Run, bucket, equal_runs, in_sight
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
+from headway.nn.positions import Rotation, rotate
 
 __all__ = ["SelfAttention", "attention", "dense_attention", "formula"]
 
@@ -55,9 +56,11 @@ def attention(
     value: Tensor,
     queries: Packing,
     keys: Packing,
+    *,
+    window: int | None = None,
     dropout_probability: float = 0.0,
 ) -> Tensor:
-    """Each sequence's queries attend to the keys of the same sequence, all of them.
+    """Each sequence's queries attend to the keys of the same sequence.
 
     *Shape:* query (query tokens, heads, head_dim), key and value (key tokens, heads, head_dim) → as query
 
@@ -67,57 +70,93 @@ def attention(
         value: What is taken, one row a key token.
         queries: Where the sequences start in `query`.
         keys: Where they start in `key` and `value`; as many sequences as `queries`.
+        window: How far a query sees to either side; everywhere when none. With a window, `queries` equals `keys`.
         dropout_probability: Share of attention weights set to zero; 0 outside training.
     """
+    if window is not None and window >= keys.max_length - 1:
+        window = None  # nothing is out of sight
     if query.device.type == "cpu" and query.dtype == torch.float32:
         gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
         if gradient or dropout_probability:
-            return _BlockAttention.apply(query, key, value, bucket(queries, keys, query.shape[1]), dropout_probability)
-        return _inference_attention(query, key, value, equal_runs(queries, keys))
+            return _BlockAttention.apply(
+                query, key, value, bucket(queries, keys, query.shape[1], window), dropout_probability
+            )
+        return _inference_attention(query, key, value, equal_runs(queries, keys), window)
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.device.type == "cuda" and half and dropout_probability == 0:
-        return _varlen_attention(query, key, value, queries, keys)
+        return _varlen_attention(query, key, value, queries, keys, window)
+    mask = keys.mask[:, None]
+    if window is not None:
+        mask = mask & in_sight(keys.max_length, keys.max_length, window, keys.device)
     dense = dense_attention(
-        queries.unpack(query), keys.unpack(key), keys.unpack(value), keys.mask, dropout_probability=dropout_probability
+        queries.unpack(query), keys.unpack(key), keys.unpack(value), mask, dropout_probability=dropout_probability
     )
     return queries.pack(dense)
 
 
 def dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor, dropout_probability: float = 0.0
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout_probability: float = 0.0
 ) -> Tensor:
     """The padded form, for devices without a packed kernel and for export.
 
-    *Shape:* query (batch, query_len, heads, head_dim), key and value (batch, key_len, heads, head_dim), key_mask
-    (batch, key_len) with True = attend → as query
+    *Shape:* query (batch, query_len, heads, head_dim), key and value (batch, key_len, heads, head_dim), mask
+    (batch, query_len or 1, key_len) with True = attend → as query
     """
     attended = functional.scaled_dot_product_attention(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        attn_mask=key_mask[:, None, None, :],
+        attn_mask=mask[:, None],
         dropout_p=dropout_probability,
     )
     return attended.transpose(1, 2)
 
 
-def _varlen_attention(query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing) -> Tensor:
+def _varlen_attention(
+    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, window: int | None
+) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
-    attended = varlen_attn(query, key, value, queries.offsets, keys.offsets, queries.max_length, keys.max_length)
+    attended = varlen_attn(
+        query,
+        key,
+        value,
+        queries.offsets,
+        keys.offsets,
+        queries.max_length,
+        keys.max_length,
+        window_size=(-1, -1) if window is None else (window, window),
+    )
     assert isinstance(attended, Tensor)
     return attended
 
 
-def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor:
+def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[Run], window: int | None) -> Tensor:
     query_rows = query.split([run.num_sequences * run.query_length for run in runs])
     key_rows, value_rows = (rows.split([run.num_sequences * run.key_length for run in runs]) for rows in (key, value))
     attended = []
     for run, *blocks in zip(runs, query_rows, key_rows, value_rows, strict=True):
-        matrices = [block.unflatten(0, (run.num_sequences, -1)).transpose(1, 2) for block in blocks]
-        block = functional.scaled_dot_product_attention(*matrices)
+        q, k, v = (block.unflatten(0, (run.num_sequences, -1)).transpose(1, 2) for block in blocks)
+        block = functional.scaled_dot_product_attention(q, k, v) if window is None else _windowed(q, k, v, window)
         attended.append(block.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return torch.cat(attended)
+
+
+def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
+    """Attention within a window, some rows at a time: the work grows with the length, not with its square.
+
+    *Shape:* three of (sequences, heads, length, head_dim) → the same
+    """
+    length = query.shape[2]
+    step = max(2 * window, 64)
+    attended = []
+    for start in range(0, length, step):
+        stop = min(start + step, length)
+        first, last = max(0, start - window), min(length, stop + window)
+        mask = in_sight(stop - start, last - first, window, query.device, offset=start - first)
+        rows = (query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last])
+        attended.append(functional.scaled_dot_product_attention(*rows, attn_mask=mask))
+    return torch.cat(attended, 2)
 
 
 class _BlockAttention(torch.autograd.Function):
@@ -142,7 +181,7 @@ class _BlockAttention(torch.autograd.Function):
         blocks = (queries.split(query), keys.split(key), keys.split(value), queries.split(output))
         all_weights = list[Tensor | None]()
         for q, k, v, out, mask, keep in zip(*blocks, buckets.masks, keeps, strict=True):
-            weights = _weights(q, k, mask)
+            weights = _weights(q, k, mask, queries.num_heads)
             all_weights.append(weights if k.shape[1] <= SHORT * k.shape[2] else None)
             torch.bmm(weights if keep is None else weights * keep, v, out=out)
         ctx.save_for_backward(query, key, value, *all_weights)
@@ -164,7 +203,7 @@ class _BlockAttention(torch.autograd.Function):
         blocks = zip(*by_query, *by_key, buckets.masks, ctx.keeps, all_weights, strict=True)
         for q, d_out, d_query, k, v, d_key, d_value, mask, keep, weights in blocks:
             if weights is None:
-                weights = _weights(q, k, mask)
+                weights = _weights(q, k, mask, queries.num_heads)
             d_weights = torch.bmm(d_out, v.transpose(1, 2))
             kept = weights
             if keep is not None:
@@ -184,7 +223,7 @@ class _BlockAttention(torch.autograd.Function):
         )
 
 
-def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+def _weights(query: Tensor, key: Tensor, mask: Tensor | None, num_heads: int) -> Tensor:
     """softmax(Q·Kᵀ / √d_k).
 
     *Shape:* query (matrices, query_len, head_dim), key (matrices, key_len, head_dim) → (matrices, query_len, key_len)
@@ -192,7 +231,7 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
     empty = query.new_empty(())
     scores = torch.baddbmm(empty, query, key.transpose(1, 2), beta=0, alpha=query.shape[-1] ** -0.5)
     if mask is not None:
-        scores.unflatten(0, (len(mask), -1)).add_(mask)
+        scores.unflatten(0, (-1, num_heads)).add_(mask)
     return scores.softmax(-1)
 
 
@@ -208,37 +247,48 @@ def _keep_masks(buckets: Buckets, dropout_probability: float) -> list[Tensor] | 
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at every other.
+    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its window.
 
     Query, key and value projections are one matrix, so that the tokens are read once.
     """
 
-    def __init__(self, d_model: int, num_heads: int, dropout: float = 0.0) -> None:
+    def __init__(
+        self, d_model: int, num_heads: int, *, bias: bool = True, window: int | None = None, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         if d_model % num_heads:
             raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
         self.num_heads = num_heads
+        self.window = window
         self.dropout = dropout
-        self.query_key_value = Linear(d_model, 3 * d_model)
-        self.output = Linear(d_model, d_model)
+        self.query_key_value = Linear(d_model, 3 * d_model, bias)
+        self.output = Linear(d_model, d_model, bias)
 
-    def forward(self, input: Tensor, packing: Packing) -> Tensor:
+    def forward(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model)."""
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
         return self._attend(query, key, value, packing, packing)
 
-    def forward_firsts(self, input: Tensor, packing: Packing) -> Tensor:
+    def forward_firsts(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
         """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
 
         *Shape:* (tokens, d_model) → (sequences, d_model)
         """
+        if self.window is not None:
+            # Rows that are cut out no longer show how far they stood from the others.
+            return packing.first_rows(self(input, packing, rotation))
         d_model = input.shape[-1]
         heads = (self.num_heads, -1)
         query = self.query_key_value.forward_slice(packing.first_rows(input), 0, d_model).unflatten(-1, heads)
         key_value = self.query_key_value.forward_slice(input, d_model, 3 * d_model)
         key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
+        if rotation is not None:
+            key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
         return self._attend(query, key, value, packing.firsts, packing)
 
     def _attend(self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing) -> Tensor:
         probability = self.dropout if self.training else 0.0
-        return self.output(attention(query, key, value, queries, keys, probability).flatten(1))
+        attended = attention(query, key, value, queries, keys, window=self.window, dropout_probability=probability)
+        return self.output(attended.flatten(1))

@@ -84,6 +84,13 @@ class Packing:
         """
         return packed.index_select(0, self.offsets[:-1])
 
+    def means(self, packed: Tensor) -> Tensor:
+        """The mean over each sequence's rows.
+
+        *Shape:* (tokens, …) → (sequences, …)
+        """
+        return torch.stack([rows.mean(0) for rows in packed.split(self.lengths)])
+
     def to(self, device: torch.device | str) -> "Packing":
         """The same packing for tensors on `device`."""
         return self if torch.device(device) == self.device else Packing(self.lengths, device)

@@ -2,61 +2,43 @@
 
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule
 from headway.models.architecture import Architecture
-from headway.nn.layers import Activation
 
-__all__ = ["FAMILY"]
-
-_ACTIVATIONS: dict[str, Activation] = {
-    "gelu": "gelu",
-    "gelu_new": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-    "relu": "relu",
-    "silu": "silu",
-    "swish": "silu",
-}
-_ACTIVATION_NAMES: dict[Activation, str] = {
-    "gelu": "gelu",
-    "gelu_tanh": "gelu_pytorch_tanh",
-    "relu": "relu",
-    "silu": "silu",
-}
+__all__ = ["FAMILY", "block_rules", "encoder_config", "encoder_settings"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def encoder_settings(config: ConfigReader) -> dict[str, Any]:
+    """The settings of a post-norm encoder with learned positions, by the keys that BERT gave them."""
     config.require("position_embedding_type", "absolute", "only learned absolute positions are supported")
     config.require("is_decoder", False, "this model writes text; Headway reads the family as an encoder")
     config.require("add_cross_attention", False, "cross-attention is not supported in this family")
     config.require("pruned_heads", {}, "pruned attention heads are not supported; take the unpruned model")
-    d_model = config.size("hidden_size", 768, most=2**16)
-    num_heads = config.size("num_attention_heads", 12, most=2**12)
-    if d_model % num_heads:
-        config.problems.append(f'"hidden_size" {d_model} does not divide by "num_attention_heads" {num_heads}.')
+    d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
     dropout = config.share("hidden_dropout_prob", 0.1)
-    return Architecture(
-        vocabulary_size=config.size("vocab_size", 30522, most=2**24),
-        d_model=d_model,
-        d_ff=config.size("intermediate_size", 3072, most=2**18),
-        num_layers=config.size("num_hidden_layers", 12, most=1000),
-        num_heads=num_heads,
-        max_positions=config.size("max_position_embeddings", 512, most=2**20),
-        num_token_types=config.size("type_vocab_size", 2, most=2**16),
-        activation=config.choice("hidden_act", "gelu", _ACTIVATIONS),
-        norm_eps=config.positive("layer_norm_eps", 1e-12),
-        dropout=dropout,
-        attention_dropout=config.share("attention_probs_dropout_prob", 0.1),
-        head_dropout=config.share("classifier_dropout", dropout),
-        initializer_std=config.positive("initializer_range", 0.02),
-        pad_id=config.index("pad_token_id", 0),
-    )
-
-
-def _config(architecture: Architecture) -> dict[str, Any]:
     return {
-        "architectures": ["BertForSequenceClassification"],
+        "vocabulary_size": config.size("vocab_size", 30522, most=2**24),
+        "d_model": d_model,
+        "d_ff": config.size("intermediate_size", 3072, most=2**18),
+        "num_layers": config.size("num_hidden_layers", 12, most=1000),
+        "num_heads": num_heads,
+        "max_positions": config.size("max_position_embeddings", 512, most=2**20),
+        "num_token_types": config.size("type_vocab_size", 2, most=2**16),
+        "activation": config.activation("hidden_act", "gelu"),
+        "norm_eps": config.positive("layer_norm_eps", 1e-12),
+        "dropout": dropout,
+        "attention_dropout": config.share("attention_probs_dropout_prob", 0.1),
+        "head_dropout": config.share("classifier_dropout", dropout),
+        "initializer_std": config.positive("initializer_range", 0.02),
+        "pad_id": config.index("pad_token_id", 0),
+    }
+
+
+def encoder_config(architecture: Architecture) -> dict[str, Any]:
+    """The keys that `encoder_settings` reads."""
+    return {
         "vocab_size": architecture.vocabulary_size,
         "hidden_size": architecture.d_model,
         "intermediate_size": architecture.d_ff,
@@ -64,7 +46,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "num_attention_heads": architecture.num_heads,
         "max_position_embeddings": architecture.max_positions,
         "type_vocab_size": architecture.num_token_types,
-        "hidden_act": _ACTIVATION_NAMES[architecture.activation],
+        "hidden_act": ACTIVATION_NAMES[architecture.activation],
         "layer_norm_eps": architecture.norm_eps,
         "hidden_dropout_prob": architecture.dropout,
         "attention_probs_dropout_prob": architecture.attention_dropout,
@@ -75,42 +57,48 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-_THEIR_LAYER = "bert.encoder.layer.{n}"
-_OUR_BLOCK = "encoder.blocks.{n}"
-
-FAMILY = Family(
-    model_types=("bert",),
-    architecture=_architecture,
-    config=_config,
-    weights=(
+def block_rules(base: str) -> tuple[Rule, ...]:
+    """The names of embeddings and blocks under the module `base`, with those of older checkpoints."""
+    theirs, ours = f"{base}.encoder.layer.{{n}}", "encoder.blocks.{n}"
+    return (
         # Checkpoints converted from TensorFlow call a norm's weights by the paper's Greek letters.
         Alias("{norm*}.gamma", "{norm*}.weight"),
         Alias("{norm*}.beta", "{norm*}.bias"),
         # A checkpoint of the bare encoder has no prefix.
-        Alias("embeddings", "bert.embeddings"),
-        Alias("encoder", "bert.encoder"),
-        Alias("pooler", "bert.pooler"),
-        # Heads of other tasks, and a buffer that older versions saved.
-        Drop("cls"),
-        Drop("qa_outputs"),
-        Drop("bert.embeddings.position_ids"),
-        Rename("bert.embeddings.word_embeddings", "encoder.embeddings.token"),
-        Rename("bert.embeddings.position_embeddings", "encoder.embeddings.position"),
-        Rename("bert.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),
-        Rename("bert.embeddings.LayerNorm", "encoder.embeddings.norm"),
+        Alias("embeddings", f"{base}.embeddings"),
+        Alias("encoder", f"{base}.encoder"),
+        # A buffer that older versions saved.
+        Drop(f"{base}.embeddings.position_ids"),
+        Rename(f"{base}.embeddings.word_embeddings", "encoder.embeddings.token"),
+        Rename(f"{base}.embeddings.position_embeddings", "encoder.embeddings.position"),
+        Rename(f"{base}.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),
+        Rename(f"{base}.embeddings.LayerNorm", "encoder.embeddings.norm"),
         Fuse(
             (
-                f"{_THEIR_LAYER}.attention.self.query",
-                f"{_THEIR_LAYER}.attention.self.key",
-                f"{_THEIR_LAYER}.attention.self.value",
+                f"{theirs}.attention.self.query",
+                f"{theirs}.attention.self.key",
+                f"{theirs}.attention.self.value",
             ),
-            f"{_OUR_BLOCK}.self_attention.query_key_value",
+            f"{ours}.self_attention.query_key_value",
         ),
-        Rename(f"{_THEIR_LAYER}.attention.output.dense", f"{_OUR_BLOCK}.self_attention.output"),
-        Rename(f"{_THEIR_LAYER}.attention.output.LayerNorm", f"{_OUR_BLOCK}.self_attention_norm"),
-        Rename(f"{_THEIR_LAYER}.intermediate.dense", f"{_OUR_BLOCK}.feed_forward.up"),
-        Rename(f"{_THEIR_LAYER}.output.dense", f"{_OUR_BLOCK}.feed_forward.down"),
-        Rename(f"{_THEIR_LAYER}.output.LayerNorm", f"{_OUR_BLOCK}.feed_forward_norm"),
+        Rename(f"{theirs}.attention.output.dense", f"{ours}.self_attention.output"),
+        Rename(f"{theirs}.attention.output.LayerNorm", f"{ours}.self_attention_norm"),
+        Rename(f"{theirs}.intermediate.dense", f"{ours}.feed_forward.up"),
+        Rename(f"{theirs}.output.dense", f"{ours}.feed_forward.down"),
+        Rename(f"{theirs}.output.LayerNorm", f"{ours}.feed_forward_norm"),
+    )
+
+
+FAMILY = Family(
+    model_types={"bert": "BertForSequenceClassification"},
+    architecture=lambda config: Architecture(**encoder_settings(config)),
+    config=encoder_config,
+    weights=(
+        *block_rules("bert"),
+        Alias("pooler", "bert.pooler"),
+        # Heads of other tasks.
+        Drop("cls"),
+        Drop("qa_outputs"),
         Rename("bert.pooler.dense", "pooler.dense"),
         Rename("classifier", "classification_head"),
     ),

@@ -1,0 +1,81 @@
+"""ALBERT (Lan et al. 2020, https://arxiv.org/abs/1909.11942): small embeddings, and layers that share their weights."""
+
+from typing import Any
+
+from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.families.bert import encoder_config, encoder_settings
+from headway.checkpoints.family import Family
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
+from headway.models.architecture import Architecture
+
+__all__ = ["FAMILY"]
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    config.require("inner_group_num", 1, "groups of several blocks are not supported; no published model has them")
+    settings = encoder_settings(config)
+    settings |= {
+        "vocabulary_size": config.size("vocab_size", 30000, most=2**24),
+        "dropout": config.share("hidden_dropout_prob", 0.0),
+        "attention_dropout": config.share("attention_probs_dropout_prob", 0.0),
+        "head_dropout": config.share("classifier_dropout_prob", 0.1),
+        "activation": config.activation("hidden_act", "gelu_new"),
+    }
+    return Architecture(
+        **settings,
+        embedding_size=config.size("embedding_size", 128, most=2**16),
+        distinct_blocks=config.size("num_hidden_groups", 1, most=settings["num_layers"]),
+        feed_forward_output_dropout=0.0,
+    )
+
+
+def _config(architecture: Architecture) -> dict[str, Any]:
+    config = encoder_config(architecture) | {
+        "embedding_size": architecture.embedding_size,
+        "num_hidden_groups": architecture.distinct_blocks,
+        "inner_group_num": 1,
+        "classifier_dropout_prob": architecture.head_dropout,
+    }
+    del config["classifier_dropout"]
+    return config
+
+
+_THEIR_LAYER = "albert.encoder.albert_layer_groups.{n}.albert_layers.0"
+_OUR_BLOCK = "encoder.blocks.{n}"
+
+FAMILY = Family(
+    model_types={"albert": "AlbertForSequenceClassification"},
+    architecture=_architecture,
+    config=_config,
+    weights=(
+        # A checkpoint of the bare encoder has no prefix.
+        Alias("embeddings", "albert.embeddings"),
+        Alias("encoder", "albert.encoder"),
+        Alias("pooler", "albert.pooler"),
+        # A buffer that older versions saved, and heads of other tasks.
+        Drop("albert.embeddings.position_ids"),
+        Drop("predictions"),
+        Drop("sop_classifier"),
+        Drop("qa_outputs"),
+        Rename("albert.embeddings.word_embeddings", "encoder.embeddings.token"),
+        Rename("albert.embeddings.position_embeddings", "encoder.embeddings.position"),
+        Rename("albert.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),
+        Rename("albert.embeddings.LayerNorm", "encoder.embeddings.norm"),
+        Rename("albert.encoder.embedding_hidden_mapping_in", "encoder.embeddings.projection"),
+        Fuse(
+            (
+                f"{_THEIR_LAYER}.attention.query",
+                f"{_THEIR_LAYER}.attention.key",
+                f"{_THEIR_LAYER}.attention.value",
+            ),
+            f"{_OUR_BLOCK}.self_attention.query_key_value",
+        ),
+        Rename(f"{_THEIR_LAYER}.attention.dense", f"{_OUR_BLOCK}.self_attention.output"),
+        Rename(f"{_THEIR_LAYER}.attention.LayerNorm", f"{_OUR_BLOCK}.self_attention_norm"),
+        Rename(f"{_THEIR_LAYER}.ffn", f"{_OUR_BLOCK}.feed_forward.up"),
+        Rename(f"{_THEIR_LAYER}.ffn_output", f"{_OUR_BLOCK}.feed_forward.down"),
+        Rename(f"{_THEIR_LAYER}.full_layer_layer_norm", f"{_OUR_BLOCK}.feed_forward_norm"),
+        Rename("albert.pooler", "pooler.dense"),
+        Rename("classifier", "classification_head"),
+    ),
+)
