@@ -28,24 +28,28 @@ from benchmarks.gpu_checks import NUM_LABELS, packed, run_checks
 from benchmarks.harness import environment
 from benchmarks.lengths import LENGTHS, Batch, draw_batch
 from headway.files import write_atomically
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 from headway.models.classifier import Classifier
+from headway.settings import Settings
+from headway.training.optimizer import Optimizer
 
 __all__ = ["main", "measure"]
 
+
+def _encoder(**settings: int) -> Architecture:
+    return Architecture(encoder=Stack(max_positions=512, num_token_types=2, **settings), head=Head())  # type: ignore[arg-type]
+
+
 SHAPES = {
-    "base": Architecture(
-        vocabulary_size=30_522, d_model=768, d_ff=3_072, num_layers=12, num_heads=12, max_positions=512
-    ),
-    "tiny": Architecture(vocabulary_size=1_000, d_model=64, d_ff=128, num_layers=2, num_heads=2, max_positions=512),
+    "base": _encoder(vocabulary_size=30_522, d_model=768, d_ff=3_072, num_layers=12, num_heads=12),
+    "tiny": _encoder(vocabulary_size=1_000, d_model=64, d_ff=128, num_layers=2, num_heads=2),
 }
 
 
 def _headway(
     architecture: Architecture, device: str, attention_dropout: float
 ) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
-    settings = asdict(architecture) | {"attention_dropout": attention_dropout}
-    model = Classifier(Architecture(**settings), NUM_LABELS)
+    model = Classifier(architecture.with_dropout(attention_dropout=attention_dropout), NUM_LABELS)
     model.init_weights()
     model.to(device)
     return model, lambda batch: model(*packed(batch, device))
@@ -57,13 +61,14 @@ def _transformers(
     """The same shape in `transformers`, its batches padded to their longest text, with PyTorch's fused attention."""
     from transformers import BertConfig, BertForSequenceClassification
 
+    stack = architecture.reader
     config = BertConfig(
-        vocab_size=architecture.vocabulary_size,
-        hidden_size=architecture.d_model,
-        intermediate_size=architecture.d_ff,
-        num_hidden_layers=architecture.num_layers,
-        num_attention_heads=architecture.num_heads,
-        max_position_embeddings=architecture.max_positions,
+        vocab_size=stack.vocabulary_size,
+        hidden_size=stack.d_model,
+        intermediate_size=stack.d_ff,
+        num_hidden_layers=stack.num_layers,
+        num_attention_heads=stack.num_heads,
+        max_position_embeddings=stack.max_positions,
         attention_probs_dropout_prob=attention_dropout,
         num_labels=NUM_LABELS,
         attn_implementation="sdpa",
@@ -89,16 +94,15 @@ def time_training(
 ) -> dict[str, float]:
     """Optimizer steps in automatic bfloat16, one a batch, of which the first `warm` are not timed."""
     model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
+    optimizer = Optimizer(model, Settings(learning_rate=1e-5))  # the same for both
 
     def step(batch: Batch) -> None:
         targets = torch.arange(len(batch), device=device) % NUM_LABELS
         with torch.autocast(device, torch.bfloat16):
             logits = forward(batch)
         torch.autograd.backward(cross_entropy(logits.float(), targets))
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizer.step(optimizer.gradient_norm())
+        optimizer.clear()
 
     return _timed(step, batches, device, warm)
 
@@ -163,7 +167,7 @@ def measure(
     for number in range(rounds):
         for texts in LENGTHS:
             seeds = range(number * 1_000, number * 1_000 + warm + steps)
-            batches = [draw_batch(texts, batch_size, architecture.vocabulary_size, seed) for seed in seeds]
+            batches = [draw_batch(texts, batch_size, architecture.reader.vocabulary_size, seed) for seed in seeds]
             for name, build in arms(architecture, device).items():
                 for work, timer in (("training", time_training), ("inference", time_inference)):
                     if work == "inference" and name.endswith("0.1"):

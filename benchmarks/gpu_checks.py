@@ -108,8 +108,8 @@ def check_packing(architecture: Architecture, device: str, dtype: torch.dtype) -
     model = Classifier(architecture, NUM_LABELS)
     model.init_weights()
     model.to(device, dtype).eval()
-    batch = draw_batch("IMDB", 4, architecture.vocabulary_size, 11)
-    batch += draw_batch("Rotten Tomatoes", 12, architecture.vocabulary_size, 13)
+    batch = draw_batch("IMDB", 4, architecture.reader.vocabulary_size, 11)
+    batch += draw_batch("Rotten Tomatoes", 12, architecture.reader.vocabulary_size, 13)
     with torch.inference_mode():
         together = model(*packed(batch, device))
         alone = torch.cat([model(*packed([text], device)) for text in batch])

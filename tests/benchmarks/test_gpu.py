@@ -19,7 +19,7 @@ def test_attention_is_within_its_tolerance(dtype, firsts):
     assert all(check.passed for check in checks), checks
 
 
-def blind_attention(query, key, value, queries, keys, dropout_probability=0.0):
+def blind_attention(query, key, value, queries, keys, **_):
     """Every text looks at the whole batch."""
     return scaled_dot_product_attention(*(rows.transpose(0, 1) for rows in (query, key, value))).transpose(0, 1)
 

@@ -174,9 +174,9 @@ def test_a_pooler_may_start_fresh_only_where_allowed(folder: Path) -> None:
 
 
 def test_dropout_can_be_overridden(folder: Path) -> None:
-    model = load_classifier(folder, overrides={"dropout": 0.3, "head_dropout": 0.0}).model
-    assert (model.architecture.dropout, model.architecture.head_dropout) == (0.3, 0.0)
-    assert model.architecture.attention_dropout == 0.1
+    model = load_classifier(folder, dropouts={"dropout": 0.3, "head_dropout": 0.0}).model
+    assert (model.architecture.encoder.dropout, model.architecture.head.dropout) == (0.3, 0.0)
+    assert model.architecture.encoder.attention_dropout == 0.1
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,7 @@ def test_every_wrong_setting_is_listed(folder: Path) -> None:
         hidden_dropout_prob=1.0,
         layer_norm_eps=0,
         position_embedding_type="relative_key",
-        is_decoder=True,
-        add_cross_attention=True,
+        is_decoder="no",
         quantization_config={"bits": 4},
     )
     message = refusal(folder)
@@ -281,6 +280,11 @@ def test_every_wrong_setting_is_listed(folder: Path) -> None:
     for key in ("hidden_size", "hidden_act", "position_embedding_type", "quantization_config", "is_decoder"):
         assert f'"{key}" is ' in message
     assert '"position_embedding_type" is "relative_key": only learned absolute positions are supported.' in message
+
+
+def test_a_decoder_is_no_classifier(folder: Path) -> None:
+    edit_config(folder, is_decoder=True)
+    assert "this model (bert) writes text; classifying with it is not supported" in refusal(folder)
 
 
 def test_heads_must_divide_the_width(folder: Path) -> None:
@@ -291,7 +295,7 @@ def test_heads_must_divide_the_width(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("model_type", "words"),
     [
-        ("whisper", 'models of type "whisper" are not supported. Supported: albert, bert, camembert'),
+        ("whisper", 'models of type "whisper" are not supported. Supported: albert, bart, bert'),
         ("brt", "The nearest is bert."),
         (["bert"], "are not supported"),
         (..., 'has no "model_type"'),

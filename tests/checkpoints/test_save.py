@@ -91,7 +91,7 @@ def test_what_cannot_be_saved_is_refused_before_anything_is_written(
     with pytest.raises(ValueError, match="2 label names for a model with 3 scores"):
         save(tmp_path / "out", loaded, pristine, label_names=["a", "b"])
     with pytest.raises(CheckpointError, match="not supported"):
-        save(tmp_path / "out", loaded, pristine, config={"model_type": "gpt2"})
+        save(tmp_path / "out", loaded, pristine, config={"model_type": "whisper"})
     (tmp_path / "empty").mkdir()
     with pytest.raises(CheckpointError, match="no tokenizer"):
         save(tmp_path / "out", loaded, tmp_path / "empty")

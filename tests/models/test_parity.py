@@ -65,7 +65,7 @@ def sequences_for(theirs: torch.nn.Module, ours: LoadedClassifier, seed: int = 0
     return random_sequences(
         seed,
         theirs.config.vocab_size,
-        ours.model.architecture.max_positions,
+        ours.model.architecture.reader.max_positions,
         types,
         first=theirs.config.pad_token_id + 1,
     )
@@ -102,7 +102,7 @@ def test_a_random_model_answers_the_same_without_gradients_and_saved(random_fold
 
 def assert_same_gradients(ours: LoadedClassifier, theirs: torch.nn.Module) -> None:
     total = torch.stack([parameter.grad.norm() for parameter in theirs.parameters()]).norm()
-    table = all_families()[ours.family].table
+    table = all_families()[ours.family].table(ours.model.architecture)
     compared = 0
     for name, parameter in ours.model.named_parameters():
         for their_name, gradient in table.views(name, parameter.grad.to_dense()).items():

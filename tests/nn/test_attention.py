@@ -10,6 +10,7 @@ from headway.nn.attention import SelfAttention, attention, dense_attention, form
 from headway.nn.buckets import bucket
 from headway.nn.dropout import keep_mask, survivor_scale
 from headway.nn.packing import Packing
+from headway.nn.sight import EVERYWHERE, Sight
 
 HEADS, HEAD_DIM = 3, 8
 LENGTHS = [4, 4, 1, 7, 7, 7, 1, 2, 38, 40]  # the last are long: their weights are computed again in the backward pass
@@ -66,6 +67,44 @@ def test_every_kernel_gives_the_formula(packings: tuple[Packing, Packing], dtype
         tensor.requires_grad_(gradients)
     actual = attention(*inputs, queries, keys)
     torch.testing.assert_close(actual.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "sight", [EVERYWHERE, Sight(causal=True), Sight(window=2), Sight(causal=True, window=3)], ids=str
+)
+@pytest.mark.parametrize("biased", [False, True], ids=["plain", "biased"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["packed kernel", "dense fallback"])
+def test_sight_bias_and_scale_are_those_of_the_formula(sight: Sight, biased: bool, dtype: torch.dtype) -> None:
+    packing, scale = Packing(LENGTHS), 0.7
+    inputs = [rows(packing, seed) for seed in range(3)]
+    longest = packing.max_length
+    if biased:
+        inputs.append(torch.randn(HEADS, longest, longest, generator=torch.Generator().manual_seed(3)))
+    exact = [tensor.double().requires_grad_() for tensor in inputs]
+    ours = [tensor.to(dtype).requires_grad_() for tensor in inputs]
+
+    outputs = []
+    for index, (q, k, v) in enumerate(zip(*(tensor.split(packing.lengths) for tensor in exact[:3]), strict=True)):
+        length = packing.lengths[index]
+        scores = scale * torch.einsum("qhd,khd->hqk", q, k)
+        if biased:
+            scores = scores + exact[3][:, :length, :length]
+        scores = scores.masked_fill(~sight.mask(length, length), -math.inf)
+        outputs.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), v))
+    expected = torch.cat(outputs)
+
+    def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        return attention(query, key, value, packing, packing, sight=sight, bias=bias, scale=scale)
+
+    with torch.no_grad():
+        torch.testing.assert_close(attend(*ours).double(), expected, atol=1e-6, rtol=1e-5)
+    actual = attend(*ours)
+    torch.testing.assert_close(actual.double(), expected, atol=1e-6, rtol=1e-5)
+    weight = rows(packing, 8)
+    expected.backward(weight.double())
+    actual.backward(weight.to(dtype))
+    for mine, theirs in zip(ours, exact, strict=True):
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("probability", [0.0, 0.1, 0.6])

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 from headway.models.classifier import Classifier
 from headway.nn.packing import Packing
 from headway.settings import Settings
@@ -13,7 +13,11 @@ from headway.training.optimizer import Optimizer, freeze
 @pytest.fixture
 def model() -> Classifier:
     return Classifier(
-        Architecture(vocabulary_size=20, d_model=8, d_ff=16, num_layers=3, num_heads=2, max_positions=10), num_labels=2
+        Architecture(
+            encoder=Stack(vocabulary_size=20, d_model=8, d_ff=16, num_layers=3, num_heads=2, max_positions=10),
+            head=Head(),
+        ),
+        num_labels=2,
     )
 
 

@@ -127,6 +127,16 @@ class ConfigReader:
         inner.problems = self.problems
         return inner
 
+    def assuming(self, **defaults: object) -> "ConfigReader":
+        """A reader of the same file with other defaults for these keys; its problems are left here."""
+        reader = ConfigReader(defaults | {key: value for key, value in self.config.items() if value is not None})
+        reader.problems = self.problems
+        return reader
+
+    def has(self, key: str) -> bool:
+        """Whether the key is there and not null."""
+        return self.config.get(key) is not None
+
     def require(self, key: str, value: object, reason: str) -> None:
         """Refuse a setting that changes the computation in a way that Headway does not have."""
         found = self._get(key, value)

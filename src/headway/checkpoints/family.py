@@ -9,13 +9,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from headway.checkpoints import families
 from headway.checkpoints.config import ConfigReader, checkpoint_error
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.errors import CheckpointError
 from headway.models.architecture import Architecture
 
-__all__ = ["Family", "all_families", "family_of", "read_architecture"]
+__all__ = ["Family", "all_families", "family_of", "read_architecture", "sub_family"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class Family:
     """Everything that Headway knows about a family of models."""
 
     model_types: Mapping[str, str]
-    """The `model_type`s of `config.json` that it answers to, and what the ecosystem calls a classifier of each."""
+    """The `model_type`s of `config.json` that it answers to, and how the names of the ecosystem's classes begin."""
 
     architecture: Callable[[ConfigReader], Architecture]
     """`config.json` → settings. What is wrong or not supported is left with the reader."""
@@ -31,13 +33,28 @@ class Family:
     config: Callable[[Architecture], dict[str, Any]]
     """And back: the keys that `architecture` reads."""
 
-    weights: tuple[Rule, ...]
-    """The weights' names, both ways."""
+    weights: tuple[Rule, ...] | Callable[[Architecture], tuple[Rule, ...]]
+    """The weights' names, both ways; a function where they depend on the settings."""
 
-    @property
-    def table(self) -> WeightTable:
+    classifier: str = "ForSequenceClassification"
+    """How the ecosystem's class of a classifier ends."""
+
+    writer: str = "ForConditionalGeneration"
+    """How the ecosystem's class of a model that writes ends."""
+
+    fixed: Callable[[Architecture], dict[str, Tensor]] = lambda _: {}
+    """Tensors that the format holds although no number in them is learned, or none of them is used."""
+
+    base: str = ""
+    """The module that a classifier's names begin with and that a bare encoder's lack."""
+
+    def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
+        """The weights' names for these settings."""
+        return self.weights(architecture) if callable(self.weights) else self.weights
+
+    def table(self, architecture: Architecture) -> WeightTable:
         """The rules, ready to be asked."""
-        return WeightTable(self.weights)
+        return WeightTable(self.rules(architecture))
 
 
 @cache
@@ -86,3 +103,12 @@ def read_architecture(family: Family, config: Mapping[str, Any], where: Path) ->
     if reader.problems:
         raise checkpoint_error(where, reader.problems)
     return architecture
+
+
+def sub_family(config: ConfigReader) -> Family:
+    """The family of a part of a composed model, by the part's own `model_type`.
+
+    Raises:
+        CheckpointError: It names no family, or one that is not supported.
+    """
+    return family_of(config.config, Path("config.json"))

@@ -7,9 +7,10 @@ from typing import Any
 
 from headway.errors import CheckpointError
 
-__all__ = ["StoredLabels", "label_config", "read_labels"]
+__all__ = ["CLASSIFIERS", "StoredLabels", "label_config", "read_labels"]
 
-_CLASSIFIER = "ForSequenceClassification"
+CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
+"""How the names of the ecosystem's classes end whose head tells classes apart."""
 _MULTI = "multi_label_classification"
 _SINGLE = "single_label_classification"
 
@@ -21,7 +22,7 @@ class StoredLabels:
     names: tuple[str, ...]
     multi: bool
     obstacle: str | None
-    """Why the head, if there is one, does not tell classes of texts apart; None where it does."""
+    """Why the head, if there is one, does not tell classes apart; None where it does."""
 
 
 def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
@@ -34,7 +35,7 @@ def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
     architectures = config.get("architectures")
     kinds = [kind for kind in architectures if isinstance(kind, str)] if isinstance(architectures, list) else []
     obstacle = None
-    if kinds and not any(kind.endswith(_CLASSIFIER) for kind in kinds):
+    if kinds and not any(kind.endswith(CLASSIFIERS) for kind in kinds):
         obstacle = f"it was saved as {', '.join(kinds)}"
     elif config.get("problem_type") == "regression" or len(names) == 1:
         obstacle = "its head gives one number (regression), not classes"

@@ -18,9 +18,18 @@ from headway.checkpoints.weights import find_weight_files, open_weights
 from headway.errors import CheckpointError
 from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
+from headway.models.language import LanguageModel
 from headway.nn.layers import init_linear_normal
 
-__all__ = ["LoadedClassifier", "empty_classifier", "load_classifier", "read_model_config"]
+__all__ = [
+    "LoadedClassifier",
+    "LoadedLanguageModel",
+    "empty_classifier",
+    "empty_language_model",
+    "load_classifier",
+    "load_language_model",
+    "read_model_config",
+]
 
 _HEAD = "classification_head"
 _POOLER = "pooler"
@@ -68,8 +77,9 @@ def load_classifier(
     *,
     label_names: Sequence[str] | None = None,
     multi: bool = False,
-    overrides: Mapping[str, float] | None = None,
+    dropouts: Mapping[str, float] | None = None,
     allow_fresh_pooler: bool = True,
+    pictures: bool = False,
 ) -> LoadedClassifier:
     """Read a classifier, or a base model that shall become one.
 
@@ -81,8 +91,9 @@ def load_classifier(
         folder: A model folder; see `headway.checkpoints.hub.locate`.
         label_names: The labels that the model shall tell apart, in the order of its scores.
         multi: Whether several labels may be true at once; read from the folder when `label_names` is None.
-        overrides: Settings of `Architecture` to change, such as `dropout`.
+        dropouts: Shares to zero in training other than the checkpoint's; the arguments of `Architecture.with_dropout`.
         allow_fresh_pooler: Whether a pooler that the checkpoint lacks may start fresh, with `label_names` given.
+        pictures: Whether it shall read pictures instead of texts.
 
     Raises:
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
@@ -91,10 +102,17 @@ def load_classifier(
     config = read_model_config(folder)
     where = folder / "config.json"
     family = family_of(config, where)
-    changes: dict[str, Any] = dict(overrides or {})
-    architecture = replace(read_architecture(family, config, where), **changes)
+    architecture = read_architecture(family, config, where).with_dropout(**(dropouts or {}))
+    if architecture.head is None:
+        raise CheckpointError(
+            f"{where}: this model ({config['model_type']}) writes text; classifying with it is not supported. "
+            "Choose an encoder, such as bert-base-uncased."
+        )
+    if (architecture.reader.patches is not None) != pictures:
+        kinds = ("pictures", "texts") if not pictures else ("texts", "pictures")
+        raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
     stored_labels = read_labels(config, where)
-    checkpoint = Checkpoint.read(folder, family.table, open_weights(folder))
+    checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
     names = stored_labels.names if label_names is None else tuple(label_names)
     model = empty_classifier(architecture, len(names))
 
@@ -133,10 +151,67 @@ class _WithoutDrawing(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+@dataclass(frozen=True)
+class LoadedLanguageModel:
+    """A model that writes, and what its folder says about it."""
+
+    model: LanguageModel
+    family: str
+    """`model_type` of its `config.json`."""
+    config: dict[str, Any]
+    """The whole `config.json`."""
+
+
+def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = None) -> LoadedLanguageModel:
+    """Read a model that writes text.
+
+    Args:
+        folder: A model folder; see `headway.checkpoints.hub.locate`.
+        dropouts: As in `load_classifier`.
+
+    Raises:
+        CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
+    """
+    folder = Path(folder)
+    config = read_model_config(folder)
+    where = folder / "config.json"
+    family = family_of(config, where)
+    architecture = read_architecture(family, config, where).with_dropout(**(dropouts or {}))
+    if architecture.decoder is None or architecture.language_head is None:
+        raise CheckpointError(
+            f"{where}: this model ({config['model_type']}) does not write text. Choose one with a decoder, such as "
+            "t5-small."
+        )
+    checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
+    if architecture.language_head.tied and not _is_tied(checkpoint, architecture):
+        architecture = replace(architecture, language_head=replace(architecture.language_head, tied=False))
+    model = empty_language_model(architecture)
+    load_weights(model, checkpoint)
+    return LoadedLanguageModel(model.eval(), str(config["model_type"]), config)
+
+
+def _is_tied(checkpoint: Checkpoint, architecture: Architecture) -> bool:
+    """Whether the matrix of the language head is the token embedding: a matrix of its own that differs says no."""
+    with torch.device("meta"):
+        probe = torch.empty(1, 1)
+    [head] = checkpoint.table.views("language_head.weight", probe)
+    owner = "encoder" if architecture.shared_embedding else "decoder"
+    [embedding] = checkpoint.table.views(f"{owner}.embeddings.token.weight", probe)
+    if head not in checkpoint.tensors or embedding not in checkpoint.tensors:
+        return True
+    return torch.equal(checkpoint.tensors[head].read(), checkpoint.tensors[embedding].read())
+
+
 def empty_classifier(architecture: Architecture, num_labels: int) -> Classifier:
     """A classifier that takes no memory yet: absurd sizes are noticed before they cost anything."""
     with torch.device("meta"), _WithoutDrawing():
         return Classifier(architecture, num_labels)
+
+
+def empty_language_model(architecture: Architecture) -> LanguageModel:
+    """A model that writes and takes no memory yet."""
+    with torch.device("meta"), _WithoutDrawing():
+        return LanguageModel(architecture)
 
 
 def _weights_under(model: Classifier, part: str) -> dict[str, Tensor]:

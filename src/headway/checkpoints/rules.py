@@ -10,10 +10,11 @@ our memory: loading copies into the view, saving copies out of it, and so one ta
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
-__all__ = ["Alias", "Drop", "Fuse", "Rename", "Rule", "Transpose", "WeightTable"]
+__all__ = ["Alias", "Drop", "Fuse", "Rename", "Row", "Rule", "Spare", "Transpose", "WeightTable", "nested"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Transpose(Rename):
     def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
         """*Shape:* (a, b) → one of (b, a)."""
         return (tensor.t(),)
+
+
+@dataclass(frozen=True)
+class Row(Rename):
+    """The same vector, stored as a matrix of one row; or the same tensor, stored with one more leading dimension."""
+
+    def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """*Shape:* (…) → one of (1, …)."""
+        return (tensor[None],)
 
 
 @dataclass(frozen=True)
@@ -72,11 +82,50 @@ class Alias:
     new: str
 
 
-Rule = Rename | Transpose | Fuse | Drop | Alias
+@dataclass(frozen=True)
+class Spare:
+    """What a checkpoint may hold and this model may have no place for: a copy of a tied weight, another task's head."""
+
+    pattern: str
+
+
+Rule = Rename | Transpose | Row | Fuse | Drop | Spare | Alias
+
+
+def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str) -> tuple[Rule, ...]:
+    """The rules of a model that is a part of another.
+
+    Args:
+        rules: Of the model when it stands alone.
+        base: A prefix that its names lose as a part, such as `vit.`.
+        prefix: The prefix that they get instead.
+        stack: What it is in ours, `encoder` or `decoder`.
+    """
+
+    def theirs(pattern: str) -> str:
+        return prefix + pattern.replace("{stack}", stack).removeprefix(base)
+
+    def ours(pattern: str) -> str:
+        return pattern.replace("{stack}", stack)
+
+    changed: list[Rule] = []
+    for rule in rules:
+        match rule:
+            case Alias(old, new) if theirs(old) != theirs(new):
+                changed.append(Alias(theirs(old), theirs(new)))
+            case Drop(pattern) | Spare(pattern):
+                changed.append(type(rule)(theirs(pattern)))
+            case Fuse(names, name):
+                changed.append(Fuse(tuple(theirs(each) for each in names), ours(name)))
+            case Rename(old, new):
+                changed.append(type(rule)(theirs(old), ours(new)))
+    return tuple(changed)
+
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(\*?)\}")
 
 
+@cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     # With one group in the expression, split gives text, name, star, text, name, star, …, text.
     pieces = _PLACEHOLDER.split(pattern)
@@ -101,6 +150,7 @@ class WeightTable:
         self._mappings = [rule for rule in rules if isinstance(rule, Rename | Fuse)]
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
         self._aliases = [rule for rule in rules if isinstance(rule, Alias)]
+        self._spares = [rule for rule in rules if isinstance(rule, Spare)]
 
     def current_name(self, stored: str) -> str | None:
         """The name that a checkpoint written today has for the weight called `stored`; None for what is dropped."""
@@ -110,6 +160,10 @@ class WeightTable:
         if any(_compiled(drop.pattern).fullmatch(name) for drop in self._drops):
             return None
         return name
+
+    def is_spare(self, name: str) -> bool:
+        """Whether the weight with this current name may be left out where the model has no place for it."""
+        return any(_compiled(spare.pattern).fullmatch(name) for spare in self._spares)
 
     def views(self, ours: str, tensor: Tensor) -> dict[str, Tensor]:
         """Where the checkpoint's tensors lie in `tensor`, our weight called `ours`: their name → a view of it.

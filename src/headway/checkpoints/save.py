@@ -7,16 +7,19 @@ from typing import Any
 
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
+from torch import nn
 
 from headway.checkpoints.family import family_of
 from headway.checkpoints.labels import label_config
-from headway.checkpoints.load import empty_classifier
+from headway.checkpoints.load import empty_classifier, empty_language_model
 from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
 from headway.checkpoints.transfer import export_weights
 from headway.files import replacing, write_atomically
+from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
+from headway.models.language import LanguageModel
 
-__all__ = ["save_classifier"]
+__all__ = ["save_classifier", "save_language_model"]
 
 # What a source's config.json says about another file, another machine, or a way of loading that no longer holds.
 _STALE = ("_name_or_path", "transformers_version", "torch_dtype", "num_labels", "auto_map", "finetuning_task")
@@ -48,24 +51,57 @@ def save_classifier(
         CheckpointError: `config` names no supported family, or the tokenizer's folder has none.
         HeadwayError: The disk is full or the folder may not be written.
     """
-    folder = Path(folder)
     if len(label_names) != model.num_labels:
         raise ValueError(f"{len(label_names)} label names for a model with {model.num_labels} scores")
-    if model.state_dict().keys() != empty_classifier(model.architecture, model.num_labels).state_dict().keys():
+    empty = empty_classifier(model.architecture, model.num_labels)
+    family = family_of(config, Path(folder) / "config.json")
+    labels = label_config(label_names, multi)
+    _save(Path(folder), model, empty, model.architecture, config, labels, family.classifier, tokenizer)
+
+
+def save_language_model(
+    folder: Path, model: LanguageModel, *, config: Mapping[str, Any], tokenizer: Path | Tokenizer
+) -> None:
+    """Write a model that writes text, as `save_classifier` does."""
+    empty = empty_language_model(model.architecture)
+    family = family_of(config, Path(folder) / "config.json")
+    _save(Path(folder), model, empty, model.architecture, config, {}, family.writer, tokenizer)
+
+
+def _save(
+    folder: Path,
+    model: nn.Module,
+    empty: nn.Module,
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    task: Mapping[str, Any],
+    class_ending: str,
+    tokenizer: Path | Tokenizer,
+) -> None:
+    if model.state_dict().keys() != empty.state_dict().keys():
         raise ValueError("only a model in float can be saved; this one was changed, for instance by quantizing it")
     family = family_of(config, folder / "config.json")
     kept = {key: value for key, value in config.items() if key not in _STALE}
     written = {
-        **kept,
-        **family.config(model.architecture),
-        **label_config(label_names, multi),
-        "architectures": [family.model_types[config["model_type"]]],
+        **_merged(kept, family.config(architecture)),
+        **task,
+        "architectures": [family.model_types[config["model_type"]] + class_ending],
         "dtype": "float32",
     }
-
     source = tokenizer if isinstance(tokenizer, Path) else None
     loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
     with replacing(folder / "model.safetensors") as temporary:
-        save_file(export_weights(model, family.table), temporary, metadata={"format": "pt"})
-    save_tokenizer(folder, loaded, model.architecture.max_positions, source)
+        weights = export_weights(model, family.table(architecture)) | family.fixed(architecture)
+        save_file(weights, temporary, metadata={"format": "pt"})
+    save_tokenizer(folder, loaded, architecture.reader.max_positions, source)
     write_atomically(folder / "config.json", json.dumps(written, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Both, the new values winning, objects inside likewise."""
+    inside = {
+        key: _merged(old[key], value)
+        for key, value in new.items()
+        if isinstance(value, dict) and isinstance(old.get(key), dict)
+    }
+    return {**old, **new, **inside}

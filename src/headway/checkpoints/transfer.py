@@ -93,7 +93,9 @@ def _weights(model: nn.Module) -> dict[str, Tensor]:
 def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: Collection[str]) -> list[str]:
     stored = checkpoint.tensors
     missing = [name for name in wanted if name not in stored]
-    unknown = [name for name in stored if name not in wanted and name not in skipped] + checkpoint.doubled
+    unknown = [
+        name for name in stored if name not in wanted and name not in skipped and not checkpoint.table.is_spare(name)
+    ] + checkpoint.doubled
     present = {name: view for name, view in wanted.items() if name in stored}
     packed = [f"{name} ({stored[name].dtype})" for name in present if not stored[name].readable]
     misshapen = [

@@ -59,8 +59,8 @@ def _facts_table(model: str, facts: ModelFacts) -> Table:
     rows: Mapping[str, Any] = {
         "model": model,
         "family": facts.family,
-        "labels": ", ".join(facts.label_names) if facts.label_names else "none: a base model, to be trained first",
-        **{name.replace("_", " "): value for name, value in facts.architecture.items()},
+        "labels": _labels(facts),
+        **{name.replace("_", " ").replace(".", ": "): value for name, value in facts.architecture.items()},
         "FLOP per token": f"{facts.flop_per_token / 1e6:,.1f} million forward, three times that in training",
         "memory": f"{facts.weight_bytes / 2**20:,.0f} MiB of weights, "
         f"{facts.training_bytes / 2**20:,.0f} MiB in training with gradients and Adam's moments",
@@ -70,12 +70,18 @@ def _facts_table(model: str, facts: ModelFacts) -> Table:
     return table
 
 
+def _labels(facts: ModelFacts) -> str:
+    if facts.label_names:
+        return ", ".join(facts.label_names)
+    return "none: it writes text" if facts.writes else "none: a base model, to be trained first"
+
+
 def _inspect_data(data: str, model: str, as_json: bool, assignments: list[str]) -> None:
     settings = resolve(parse_assignments(assignments))
     examples = read_classification_data(data, None, None, settings)
     source = locate(model)
-    limit = settings.max_length or inspect_model(source).architecture["max_positions"]
-    findings = examples.findings(TextEncoder(load_tokenizer(source), int(limit)))
+    limit = settings.max_length or inspect_model(source).max_positions
+    findings = examples.findings(TextEncoder(load_tokenizer(source), limit))
     parts = {"train": examples.splits.train, "validation": examples.splits.validation, "test": examples.splits.test}
     counts = {
         name: dict(zip(examples.labels.names, part.counts().tolist(), strict=True)) for name, part in parts.items()

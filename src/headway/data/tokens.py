@@ -26,11 +26,13 @@ class TokenSequence:
 class TextEncoder:
     """Turns examples into token sequences of at most `max_length` tokens, special tokens counted.
 
-    Of a pair that is too long the longer text is cut first.
+    Of a pair that is too long the longer text is cut first. A text that gives no token at all, as an empty one does
+    where the tokenizer adds no special tokens, is read as the single token `empty_id`.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, unknown_id: int | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int, unknown_id: int | None = None, empty_id: int = 0) -> None:
         self.max_length = max_length
+        self._empty_id = empty_id
         self._whole = Tokenizer.from_str(tokenizer.to_str())
         self._whole.no_padding()
         self._whole.no_truncation()
@@ -47,8 +49,8 @@ class TextEncoder:
         """One token sequence an example, cut to `max_length`."""
         return [
             TokenSequence(
-                np.array(encoding.ids, dtype=np.int64),
-                None if example.text_pair is None else np.array(encoding.type_ids, dtype=np.int64),
+                np.array(encoding.ids or [self._empty_id], dtype=np.int64),
+                None if example.text_pair is None else np.array(encoding.type_ids or [0], dtype=np.int64),
             )
             for example, encoding in zip(examples, _encode(self._cut, examples), strict=True)
         ]

@@ -1,40 +1,90 @@
 """What makes one transformer differ from another, as plain settings."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
-from headway.nn.layers import Activation
+from headway.nn.layers import Activation, NormKind
 
-__all__ = ["Architecture", "Pooling"]
+__all__ = ["Architecture", "Head", "LanguageHead", "Patches", "Pooling", "Positions", "RelativePositions", "Stack"]
 
-Pooling = Literal["first", "mean"]
+Pooling = Literal["first", "mean", "last"]
+Positions = Literal["learned", "sinusoidal", "sinusoidal_inclusive", "rotary", "relative"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """The settings of a transformer encoder with a classification head.
+class Patches:
+    """How a picture becomes tokens: squares of it, each through one linear map (Dosovitskiy et al. 2021, §3.1)."""
+
+    image_size: int
+    """Height and width of the picture, in pixels."""
+
+    patch_size: int
+    """Height and width of a square, in pixels."""
+
+    num_channels: int = 3
+    """Colours."""
+
+    bias: bool = True
+    """Whether the map has a bias."""
+
+    leading_tokens: int = 1
+    """Learned tokens before the squares: the one that a classifier reads, and, for DeiT, the distillation token."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of one picture."""
+        return self.leading_tokens + (self.image_size // self.patch_size) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RelativePositions:
+    """A learned bias on scores for each distance between query and key, in buckets that widen (Raffel et al. 2020)."""
+
+    num_buckets: int
+    """Distances that are told apart."""
+
+    max_distance: int
+    """From here on all distances share a bucket."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """The settings of an encoder or a decoder: embeddings and blocks.
 
     A setting enters only together with the model family and the parity test that need it.
     """
 
     # --- embeddings -----------------------------------------------------------------------------------------------
-    vocabulary_size: int
-    """Rows of the token embedding."""
+    vocabulary_size: int = 0
+    """Rows of the token embedding; 0 for a stack that reads pictures."""
+
+    patches: Patches | None = None
+    """How pictures are read; none for a stack that reads text."""
 
     max_positions: int
     """Longest sequence, in tokens."""
 
-    learned_positions: bool = True
-    """Whether each position has a learned vector that is added to the token's."""
+    positions: Positions = "learned"
+    """How a token knows its place: a learned or sinusoidal vector added to it (the sinusoids' lowest frequency may be
+    included or not), rotated queries and keys, or a bias on the scores."""
 
     position_offset: int = 0
     """Rows of the position table before the one of the first token."""
 
-    num_token_types: int = 2
-    """Kinds of tokens: the first and the second text of a pair. 0: tokens have no types."""
+    relative: RelativePositions | None = None
+    """The buckets, where `positions` is `relative`."""
+
+    num_token_types: int = 0
+    """Kinds of tokens, as the first and the second text of a pair. 0: tokens have no types."""
 
     embedding_size: int | None = None
     """Width of the embeddings, projected to d_model after their norm; none: they have d_model and no projection."""
+
+    embedding_scale: float = 1.0
+    """What the token's vector is multiplied by."""
+
+    embedding_norm: bool = True
+    """Whether the sum of the embeddings is normalised."""
 
     # --- blocks ---------------------------------------------------------------------------------------------------
     d_model: int
@@ -47,55 +97,63 @@ class Architecture:
     """Blocks that a token goes through."""
 
     num_heads: int
-    """Attention heads; each is d_model / num_heads wide."""
+    """Attention heads."""
+
+    head_dim: int | None = None
+    """Width of a head; d_model / num_heads when none."""
 
     distinct_blocks: int | None = None
     """Blocks with weights of their own, each used for the same number of neighbouring layers (Lan et al. 2020, §3.1);
     none: every layer has its own."""
 
+    causal: bool = False
+    """No token sees a later one: a decoder."""
+
+    memory_width: int | None = None
+    """Width of the vectors that cross-attention reads; none: the blocks have no cross-attention."""
+
     pre_norm: bool = False
-    """Sublayers read a normalised copy of their input, and the stack ends with a norm (Xiong et al. 2020); otherwise
-    each sublayer's sum with its input is normalised (Vaswani et al. 2017)."""
+    """Sublayers read a normalised copy of their input (Xiong et al. 2020); otherwise each sublayer's sum with its input
+    is normalised (Vaswani et al. 2017)."""
 
     first_norm: bool = True
     """Whether the first block normalises what its attention reads; only with `pre_norm`."""
+
+    final_norm: bool = False
+    """Whether a norm ends the stack."""
+
+    norm: NormKind = "layer"
+    """Layer norm, or division by the root mean square alone (Zhang & Sennrich 2019)."""
+
+    norm_bias: bool = True
+    """Whether layer norms have biases."""
+
+    norm_eps: float = 1e-12
+    """Added to the variance in every norm."""
 
     activation: Activation = "gelu"
     """Of the feed-forward layer."""
 
     gated: bool = False
-    """Half of the feed-forward layer's inner width gates the other half (Shazeer 2020)."""
+    """A second linear map of the input gates the feed-forward layer (Shazeer 2020)."""
 
     attention_bias: bool = True
-    """Whether the attention's projections have biases."""
+    """Whether queries, keys and values have biases."""
+
+    attention_output_bias: bool | None = None
+    """Whether the attention's output has a bias; as `attention_bias` when none."""
 
     feed_forward_bias: bool = True
-    """Whether the feed-forward layer's projections have biases."""
+    """Whether the feed-forward layer's maps have biases."""
 
-    norm_bias: bool = True
-    """Whether the layer norms have biases."""
-
-    norm_eps: float = 1e-12
-    """Added to the variance in every layer norm."""
+    attention_scale: float | None = None
+    """What Q·Kᵀ is multiplied by; 1/√head_dim when none."""
 
     rotary_thetas: tuple[float, ...] | None = None
-    """Base of each layer's rotary positions (Su et al. 2021); none: queries and keys are not rotated."""
+    """Base of each layer's rotary positions (Su et al. 2021), where `positions` is `rotary`."""
 
     windows: tuple[int | None, ...] | None = None
     """How far each layer's tokens see to either side, none meaning everywhere; none: all of them everywhere."""
-
-    # --- classification head --------------------------------------------------------------------------------------
-    pooling: Pooling = "first"
-    """What the head reads: the first token, or the mean of all."""
-
-    pooler_activation: Activation = "tanh"
-    """Between the dense layer that pools and the classification head."""
-
-    pooler_bias: bool = True
-    """Whether the pooler's dense layer has a bias."""
-
-    pooler_norm: bool = False
-    """Whether a norm follows the pooler's activation."""
 
     # --- training -------------------------------------------------------------------------------------------------
     dropout: float = 0.1
@@ -116,15 +174,95 @@ class Architecture:
     attention_dropout: float = 0.1
     """Share of attention weights zeroed, in training."""
 
-    head_dropout: float = 0.1
-    """Share of the pooled vector zeroed before the classification head, in training."""
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """From a sequence's vectors to one score a label."""
+
+    pooling: Pooling = "first"
+    """Which vector is read: the first token's, the last one's, or the mean of all."""
+
+    pooler: bool = True
+    """Whether a dense layer comes before the one that scores."""
+
+    activation: Activation = "tanh"
+    """Of the pooler."""
+
+    pooler_bias: bool = True
+    """Whether the pooler's dense layer has a bias."""
+
+    pooler_norm: bool = False
+    """Whether a norm follows the pooler's activation."""
+
+    bias: bool = True
+    """Whether the layer that scores has a bias."""
+
+    dropout: float = 0.1
+    """Share of the pooled vector zeroed before it is scored, in training."""
 
     dropout_before_pooler: bool = False
     """Whether the pooler's input too loses that share."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageHead:
+    """From a token's vector to one score a word of the vocabulary."""
+
+    tied: bool = True
+    """Whether the matrix is the token embedding."""
+
+    bias: bool = False
+    """Whether each word has a bias."""
+
+    scale: float = 1.0
+    """What the vector is multiplied by first."""
+
+    transform: Activation | None = None
+    """Activation of a dense layer with a norm that comes before; none: there is no such layer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """A whole model: an encoder, a decoder or both, and what is read off their last vectors."""
+
+    encoder: Stack | None = None
+    decoder: Stack | None = None
+    head: Head | None = None
+    """For classification."""
+    language_head: LanguageHead | None = None
+    """For writing text."""
+    shared_embedding: bool = False
+    """Whether encoder and decoder have one token embedding."""
+    projected_memory: bool = False
+    """Whether a linear map leads from the encoder's width to the decoder's."""
     initializer_std: float = 0.02
     """Standard deviation of weights that no checkpoint gives."""
-
-    # --- kept for the tools that read the saved folder --------------------------------------------------------------
     pad_id: int = 0
-    """Id of the padding token, unused here."""
+    """Id of the padding token: unused here, kept for the tools that read the saved folder."""
+    start_id: int | None = None
+    """Id that the decoder begins with."""
+    part_types: tuple[str, str] | None = None
+    """What the files of a composed model call its encoder and its decoder: unused here, kept for saving."""
+
+    @property
+    def reader(self) -> Stack:
+        """The stack that reads what the user gives: the encoder, or a decoder that stands alone."""
+        stack = self.encoder or self.decoder
+        assert stack is not None, "a model has a stack"
+        return stack
+
+    def with_dropout(
+        self,
+        dropout: float | None = None,
+        attention_dropout: float | None = None,
+        head_dropout: float | None = None,
+    ) -> "Architecture":
+        """The same model with other shares of zeroed elements in training; none leaves a share as it is."""
+        stacks = {"dropout": dropout, "attention_dropout": attention_dropout}
+        changes: dict[str, Any] = {name: share for name, share in stacks.items() if share is not None}
+        return replace(
+            self,
+            encoder=replace(self.encoder, **changes) if self.encoder else None,
+            decoder=replace(self.decoder, **changes) if self.decoder else None,
+            head=replace(self.head, dropout=head_dropout) if self.head and head_dropout is not None else self.head,
+        )

@@ -1,11 +1,11 @@
-"""A sequence classifier: an encoder, one pooled vector a sequence, and one score a label."""
+"""A classifier: a transformer, one pooled vector a sequence, and one score a label."""
 
 from torch import Tensor, nn
 
-from headway.models.architecture import Architecture
-from headway.models.encoder import Encoder
+from headway.models.architecture import Architecture, Head
+from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
-from headway.nn.layers import ACTIVATIONS, init_linear_normal
+from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
 
 __all__ = ["Classifier", "Pooler"]
@@ -14,13 +14,12 @@ __all__ = ["Classifier", "Pooler"]
 class Pooler(nn.Module):
     """One vector a sequence through a dense layer and an activation (Devlin et al. 2019, as released: tanh)."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, d_model: int, head: Head, norm_eps: float, norm_bias: bool) -> None:
         super().__init__()
-        a = architecture
-        self.dropout = Dropout(a.head_dropout if a.dropout_before_pooler else 0.0)
-        self.dense = nn.Linear(a.d_model, a.d_model, a.pooler_bias)
-        self.activation = ACTIVATIONS[a.pooler_activation]
-        self.norm = nn.LayerNorm(a.d_model, a.norm_eps, bias=a.norm_bias) if a.pooler_norm else None
+        self.dropout = Dropout(head.dropout if head.dropout_before_pooler else 0.0)
+        self.dense = nn.Linear(d_model, d_model, head.pooler_bias)
+        self.activation = ACTIVATIONS[head.activation]
+        self.norm = make_norm("layer", d_model, norm_eps, norm_bias) if head.pooler_norm else None
 
     def forward(self, sequence: Tensor) -> Tensor:
         """*Shape:* (sequences, d_model) → (sequences, d_model)."""
@@ -33,24 +32,32 @@ class Classifier(nn.Module):
 
     def __init__(self, architecture: Architecture, num_labels: int) -> None:
         super().__init__()
+        head, stack = architecture.head, architecture.reader
+        assert head is not None, "a classifier has a head"
         self.architecture = architecture
+        self.head = head
         self.num_labels = num_labels
-        self.encoder = Encoder(architecture)
-        self.pooler = Pooler(architecture)
-        self.head_dropout = Dropout(architecture.head_dropout)
-        self.classification_head = nn.Linear(architecture.d_model, num_labels)
+        self.encoder = Stack(stack)
+        self.pooler = Pooler(stack.d_model, head, stack.norm_eps, stack.norm_bias) if head.pooler else None
+        self.head_dropout = Dropout(head.dropout)
+        self.classification_head = nn.Linear(stack.d_model, num_labels, head.bias)
 
-    def forward(self, input_ids: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
+    def forward(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
         """Logits.
 
-        *Shape:* input_ids and token_types (tokens,) → (sequences, num_labels)
+        *Shape:* ids and token_types (tokens,), or pixels (pictures, channels, height, width) → (sequences, num_labels)
         """
-        if self.architecture.pooling == "first":
-            sequence = self.encoder.forward_firsts(input_ids, packing, token_types)
-        else:
-            sequence = packing.means(self.encoder(input_ids, packing, token_types))
-        return self.classification_head(self.head_dropout(self.pooler(sequence)))
+        pooled = self._pool(input, packing, token_types)
+        if self.pooler is not None:
+            pooled = self.pooler(pooled)
+        return self.classification_head(self.head_dropout(pooled))
 
     def init_weights(self) -> None:
         """Draw every weight from PyTorch's default generator, by the paper's rule."""
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
+
+    def _pool(self, input: Tensor, packing: Packing, token_types: Tensor | None) -> Tensor:
+        if self.head.pooling == "first":
+            return self.encoder.forward_firsts(input, packing, token_types)
+        hidden = self.encoder(input, packing, token_types)
+        return packing.means(hidden) if self.head.pooling == "mean" else packing.last_rows(hidden)

@@ -11,7 +11,7 @@ variance its variance is d_k; undivided (or worse, multiplied), one weight nears
 processor, inference            `scaled_dot_product_attention` over blocks of sequences of equal length
 processor, training             the formula with its gradient written out, over blocks of nearly equal length (with
                                 attention dropout, PyTorch's fast kernel is not available on a processor)
-CUDA, half precision            `torch.nn.attention.varlen`, where no attention dropout is asked for
+CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for
 everything else                 the dense masked form, which is also what export uses
 ==============================  ===================================================================================
 """
@@ -23,13 +23,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headway.nn.buckets import Buckets, Run, bucket, equal_runs, in_sight
+from headway.nn.buckets import Buckets, Run, bucket, equal_runs
+from headway.nn.cache import LayerCache
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
+from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["SelfAttention", "attention", "dense_attention", "formula"]
+__all__ = ["CrossAttention", "SelfAttention", "attention", "dense_attention", "formula"]
 
 SHORT = 4
 """Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
@@ -57,7 +59,9 @@ def attention(
     queries: Packing,
     keys: Packing,
     *,
-    window: int | None = None,
+    sight: Sight = EVERYWHERE,
+    bias: Tensor | None = None,
+    scale: float | None = None,
     dropout_probability: float = 0.0,
 ) -> Tensor:
     """Each sequence's queries attend to the keys of the same sequence.
@@ -70,53 +74,65 @@ def attention(
         value: What is taken, one row a key token.
         queries: Where the sequences start in `query`.
         keys: Where they start in `key` and `value`; as many sequences as `queries`.
-        window: How far a query sees to either side; everywhere when none. With a window, `queries` equals `keys`.
+        sight: Which keys each query sees. If not all, `queries` equals `keys`.
+        bias: Added to every sequence's scores. *Shape:* (heads, longest query, longest key)
+        scale: What Q·Kᵀ is multiplied by; 1/√d_k when none.
         dropout_probability: Share of attention weights set to zero; 0 outside training.
     """
-    if window is not None and window >= keys.max_length - 1:
-        window = None  # nothing is out of sight
+    scale = query.shape[-1] ** -0.5 if scale is None else scale
+    if sight.sees_all(queries.max_length, keys.max_length):
+        sight = EVERYWHERE
     if query.device.type == "cpu" and query.dtype == torch.float32:
-        gradient = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (query, key, value))
-        if gradient or dropout_probability:
-            return _BlockAttention.apply(
-                query, key, value, bucket(queries, keys, query.shape[1], window), dropout_probability
-            )
-        return _inference_attention(query, key, value, equal_runs(queries, keys), window)
+        inputs = (query, key, value) if bias is None else (query, key, value, bias)
+        if dropout_probability or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
+            buckets = bucket(queries, keys, query.shape[1], sight)
+            return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
+        return _inference_attention(query, key, value, equal_runs(queries, keys), sight, bias, scale)
     half = query.dtype in (torch.float16, torch.bfloat16)
-    if query.device.type == "cuda" and half and dropout_probability == 0:
-        return _varlen_attention(query, key, value, queries, keys, window)
+    if query.device.type == "cuda" and half and dropout_probability == 0 and bias is None:
+        return _varlen_attention(query, key, value, queries, keys, sight, scale)
     mask = keys.mask[:, None]
-    if window is not None:
-        mask = mask & in_sight(keys.max_length, keys.max_length, window, keys.device)
-    dense = dense_attention(
-        queries.unpack(query), keys.unpack(key), keys.unpack(value), mask, dropout_probability=dropout_probability
-    )
-    return queries.pack(dense)
+    if sight is not EVERYWHERE:
+        mask = mask & sight.mask(queries.max_length, keys.max_length, keys.device)
+    padded = (queries.unpack(query), keys.unpack(key), keys.unpack(value))
+    return queries.pack(dense_attention(*padded, mask, bias, scale=scale, dropout_probability=dropout_probability))
 
 
 def dense_attention(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout_probability: float = 0.0
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor,
+    bias: Tensor | None = None,
+    *,
+    scale: float | None = None,
+    dropout_probability: float = 0.0,
 ) -> Tensor:
     """The padded form, for devices without a packed kernel and for export.
 
     *Shape:* query (batch, query_len, heads, head_dim), key and value (batch, key_len, heads, head_dim), mask
-    (batch, query_len or 1, key_len) with True = attend → as query
+    (batch, query_len or 1, key_len) with True = attend, bias (heads, query_len, key_len) → as query
     """
+    mask = mask[:, None]
+    if bias is not None:
+        mask = torch.where(mask, bias.to(query.dtype), torch.finfo(query.dtype).min)
     attended = functional.scaled_dot_product_attention(
         query.transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        attn_mask=mask[:, None],
+        attn_mask=mask,
         dropout_p=dropout_probability,
+        scale=scale,
     )
     return attended.transpose(1, 2)
 
 
 def _varlen_attention(
-    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, window: int | None
+    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, sight: Sight, scale: float
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
+    window = -1 if sight.window is None else sight.window
     attended = varlen_attn(
         query,
         key,
@@ -125,46 +141,61 @@ def _varlen_attention(
         keys.offsets,
         queries.max_length,
         keys.max_length,
-        window_size=(-1, -1) if window is None else (window, window),
+        scale=scale,
+        window_size=(window, 0 if sight.causal else window),
     )
     assert isinstance(attended, Tensor)
     return attended
 
 
-def _inference_attention(query: Tensor, key: Tensor, value: Tensor, runs: list[Run], window: int | None) -> Tensor:
+def _inference_attention(
+    query: Tensor, key: Tensor, value: Tensor, runs: list[Run], sight: Sight, bias: Tensor | None, scale: float
+) -> Tensor:
     query_rows = query.split([run.num_sequences * run.query_length for run in runs])
     key_rows, value_rows = (rows.split([run.num_sequences * run.key_length for run in runs]) for rows in (key, value))
     attended = []
     for run, *blocks in zip(runs, query_rows, key_rows, value_rows, strict=True):
         q, k, v = (block.unflatten(0, (run.num_sequences, -1)).transpose(1, 2) for block in blocks)
-        block = functional.scaled_dot_product_attention(q, k, v) if window is None else _windowed(q, k, v, window)
+        if sight.sees_all(run.query_length, run.key_length) and bias is None:
+            block = functional.scaled_dot_product_attention(q, k, v, scale=scale)
+        else:
+            block = _in_sight(q, k, v, sight, bias, scale)
         attended.append(block.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return torch.cat(attended)
 
 
-def _windowed(query: Tensor, key: Tensor, value: Tensor, window: int) -> Tensor:
-    """Attention within a window, some rows at a time: the work grows with the length, not with its square.
+def _in_sight(query: Tensor, key: Tensor, value: Tensor, sight: Sight, bias: Tensor | None, scale: float) -> Tensor:
+    """Attention where a rule or a bias applies, some rows at a time: no row is multiplied with keys out of its window.
 
     *Shape:* three of (sequences, heads, length, head_dim) → the same
     """
-    length = query.shape[2]
-    step = max(2 * window, 64)
+    length, num_keys = query.shape[2], key.shape[2]
+    reach = num_keys if sight.window is None else sight.window
+    step = max(2 * reach, 64)
     attended = []
     for start in range(0, length, step):
         stop = min(start + step, length)
-        first, last = max(0, start - window), min(length, stop + window)
-        mask = in_sight(stop - start, last - first, window, query.device, offset=start - first)
+        first, last = max(0, start - reach), min(num_keys, stop if sight.causal else stop + reach)
+        mask = None
+        if sight is not EVERYWHERE:
+            mask = sight.mask(stop - start, last - first, query.device, offset=start - first)
+        if bias is not None:
+            part = bias[:, start:stop, first:last]
+            mask = part if mask is None else part.masked_fill(~mask, -math.inf)
         rows = (query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last])
-        attended.append(functional.scaled_dot_product_attention(*rows, attn_mask=mask))
+        attended.append(functional.scaled_dot_product_attention(*rows, attn_mask=mask, scale=scale))
     return torch.cat(attended, 2)
 
 
 class _BlockAttention(torch.autograd.Function):
     """The formula and its gradient on a processor, block by block, in few and in-place steps.
 
-    With P the softmax's weights, M the dropout mask and c its survivors' scale, O = c·(P∘M)·V. Given dO:
+    With s the scale, S = s·Q·Kᵀ + B the scores, P the softmax's weights, M the dropout mask and c its survivors' scale,
+    O = c·(P∘M)·V. Given dO:
 
-        dV = (P∘M)ᵀ·c·dO,   dP = M∘(c·dO·Vᵀ),   dS = P∘(dP − rowsum(dP∘P)),   dQ = dS·K/√d_k,   dK = dSᵀ·Q/√d_k
+        dV = (P∘M)ᵀ·c·dO,   dP = M∘(c·dO·Vᵀ),   dS = P∘(dP − rowsum(dP∘P)),   dQ = s·dS·K,   dK = s·dSᵀ·Q
+
+    and dB is the sum of dS over all sequences.
 
     Short sequences keep P for the backward pass, long ones compute it again: memory stays linear in the length but for
     the mask, which takes one byte a weight.
@@ -172,7 +203,14 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, query: Tensor, key: Tensor, value: Tensor, buckets: Buckets, dropout_probability: float
+        ctx: Any,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        bias: Tensor | None,
+        buckets: Buckets,
+        scale: float,
+        dropout_probability: float,
     ) -> Tensor:
         queries, keys = buckets.queries, buckets.keys
         query, key, value = queries.fill(query), keys.fill(key), keys.fill(value)
@@ -181,29 +219,35 @@ class _BlockAttention(torch.autograd.Function):
         blocks = (queries.split(query), keys.split(key), keys.split(value), queries.split(output))
         all_weights = list[Tensor | None]()
         for q, k, v, out, mask, keep in zip(*blocks, buckets.masks, keeps, strict=True):
-            weights = _weights(q, k, mask, queries.num_heads)
+            weights = _weights(q, k, mask, bias, scale, queries.num_heads)
             all_weights.append(weights if k.shape[1] <= SHORT * k.shape[2] else None)
             torch.bmm(weights if keep is None else weights * keep, v, out=out)
-        ctx.save_for_backward(query, key, value, *all_weights)
-        ctx.buckets, ctx.keeps, ctx.scale = buckets, keeps, survivor_scale(dropout_probability)
+        ctx.save_for_backward(query, key, value, bias, *all_weights)
+        ctx.buckets, ctx.keeps, ctx.scale, ctx.survivor_scale = (
+            buckets,
+            keeps,
+            scale,
+            survivor_scale(dropout_probability),
+        )
         output = queries.take(output)
-        return output.mul_(ctx.scale) if dropout_probability else output
+        return output.mul_(ctx.survivor_scale) if dropout_probability else output
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         buckets: Buckets = ctx.buckets
         queries, keys = buckets.queries, buckets.keys
-        query, key, value, *all_weights = ctx.saved_tensors
+        query, key, value, bias, *all_weights = ctx.saved_tensors
         head_dim = query.shape[-1]
         grad_query, grad_key, grad_value = queries.empty(head_dim), keys.empty(head_dim), keys.empty(head_dim)
-        # Every gradient is linear in c·dO, and Q·Kᵀ enters divided by √d_k: both are applied once, to whole tensors.
-        grad_output = queries.fill_zeros(grads[0] * ctx.scale)
+        grad_bias = None if bias is None else torch.zeros_like(bias)
+        # Every gradient is linear in c·dO, and Q·Kᵀ enters scaled: both are applied once, to whole tensors.
+        grad_output = queries.fill_zeros(grads[0] * ctx.survivor_scale)
         by_query = [queries.split(tensor) for tensor in (query, grad_output, grad_query)]
         by_key = [keys.split(tensor) for tensor in (key, value, grad_key, grad_value)]
         blocks = zip(*by_query, *by_key, buckets.masks, ctx.keeps, all_weights, strict=True)
         for q, d_out, d_query, k, v, d_key, d_value, mask, keep, weights in blocks:
             if weights is None:
-                weights = _weights(q, k, mask, queries.num_heads)
+                weights = _weights(q, k, mask, bias, ctx.scale, queries.num_heads)
             d_weights = torch.bmm(d_out, v.transpose(1, 2))
             kept = weights
             if keep is not None:
@@ -213,25 +257,33 @@ class _BlockAttention(torch.autograd.Function):
             d_scores = torch._softmax_backward_data(d_weights, weights, -1, weights.dtype)
             torch.bmm(d_scores, k, out=d_query)
             torch.bmm(d_scores.transpose(1, 2), q, out=d_key)
-        inverse_root = head_dim**-0.5
+            if grad_bias is not None:
+                by_head = d_scores.unflatten(0, (-1, queries.num_heads))
+                grad_bias[:, : q.shape[1], : k.shape[1]] += by_head.sum(0)
         return (
-            queries.take(grad_query).mul_(inverse_root),
-            keys.take(grad_key).mul_(inverse_root),
+            queries.take(grad_query).mul_(ctx.scale),
+            keys.take(grad_key).mul_(ctx.scale),
             keys.take(grad_value),
+            grad_bias,
+            None,
             None,
             None,
         )
 
 
-def _weights(query: Tensor, key: Tensor, mask: Tensor | None, num_heads: int) -> Tensor:
-    """softmax(Q·Kᵀ / √d_k).
+def _weights(
+    query: Tensor, key: Tensor, mask: Tensor | None, bias: Tensor | None, scale: float, num_heads: int
+) -> Tensor:
+    """softmax(scale·Q·Kᵀ + bias), over the keys that the mask leaves.
 
     *Shape:* query (matrices, query_len, head_dim), key (matrices, key_len, head_dim) → (matrices, query_len, key_len)
     """
-    empty = query.new_empty(())
-    scores = torch.baddbmm(empty, query, key.transpose(1, 2), beta=0, alpha=query.shape[-1] ** -0.5)
+    scores = torch.baddbmm(query.new_empty(()), query, key.transpose(1, 2), beta=0, alpha=scale)
+    by_head = scores.unflatten(0, (-1, num_heads))
+    if bias is not None:
+        by_head.add_(bias[:, : query.shape[1], : key.shape[1]])
     if mask is not None:
-        scores.unflatten(0, (-1, num_heads)).add_(mask)
+        by_head.add_(mask)
     return scores.softmax(-1)
 
 
@@ -247,48 +299,141 @@ def _keep_masks(buckets: Buckets, dropout_probability: float) -> list[Tensor] | 
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its window.
+    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its sight.
 
     Query, key and value projections are one matrix, so that the tokens are read once.
     """
 
     def __init__(
-        self, d_model: int, num_heads: int, *, bias: bool = True, window: int | None = None, dropout: float = 0.0
+        self,
+        d_model: int,
+        num_heads: int,
+        *,
+        head_dim: int | None = None,
+        bias: bool = True,
+        output_bias: bool | None = None,
+        sight: Sight = EVERYWHERE,
+        scale: float | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        if d_model % num_heads:
-            raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
+        width = num_heads * _head_dim(d_model, num_heads, head_dim)
         self.num_heads = num_heads
-        self.window = window
+        self.sight = sight
+        self.scale = scale
         self.dropout = dropout
-        self.query_key_value = Linear(d_model, 3 * d_model, bias)
-        self.output = Linear(d_model, d_model, bias)
+        self.query_key_value = Linear(d_model, 3 * width, bias)
+        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
 
-    def forward(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model)."""
+    def forward(
+        self,
+        input: Tensor,
+        packing: Packing,
+        *,
+        rotation: Rotation | None = None,
+        bias: Tensor | None = None,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
+        """*Shape:* (tokens, d_model) → (tokens, d_model).
+
+        Args:
+            input: One row a token.
+            packing: Where the sequences start.
+            rotation: Angles that queries and keys are turned by.
+            bias: Added to the scores. *Shape:* (heads, longest sequence, longest sequence)
+            cache: Keys and values of the tokens before these; those of these are added to it.
+        """
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        return self._attend(query, key, value, packing, packing)
+        if cache is not None:
+            attended = cache.attend(query, key, value, packing, self.sight, bias, self.scale)
+            return self.output(attended.flatten(1))
+        return self._attend(query, key, value, packing, packing, bias)
 
-    def forward_firsts(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
+    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
         """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
 
         *Shape:* (tokens, d_model) → (sequences, d_model)
         """
-        if self.window is not None:
+        if self.sight is not EVERYWHERE:
             # Rows that are cut out no longer show how far they stood from the others.
-            return packing.first_rows(self(input, packing, rotation))
-        d_model = input.shape[-1]
+            return packing.first_rows(self(input, packing, rotation=rotation))
+        width = self.output.in_features
         heads = (self.num_heads, -1)
-        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, d_model).unflatten(-1, heads)
-        key_value = self.query_key_value.forward_slice(input, d_model, 3 * d_model)
+        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, width).unflatten(-1, heads)
+        key_value = self.query_key_value.forward_slice(input, width, 3 * width)
         key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
         if rotation is not None:
             key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
-        return self._attend(query, key, value, packing.firsts, packing)
+        return self._attend(query, key, value, packing.firsts, packing, None)
 
-    def _attend(self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing) -> Tensor:
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: Tensor | None
+    ) -> Tensor:
         probability = self.dropout if self.training else 0.0
-        attended = attention(query, key, value, queries, keys, window=self.window, dropout_probability=probability)
+        attended = attention(
+            query,
+            key,
+            value,
+            queries,
+            keys,
+            sight=self.sight,
+            bias=bias,
+            scale=self.scale,
+            dropout_probability=probability,
+        )
         return self.output(attended.flatten(1))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of one sequence's tokens to those of another: the encoder's, which are called the memory."""
+
+    def __init__(
+        self,
+        d_model: int,
+        memory_width: int,
+        num_heads: int,
+        *,
+        head_dim: int | None = None,
+        bias: bool = True,
+        output_bias: bool | None = None,
+        scale: float | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        width = num_heads * _head_dim(d_model, num_heads, head_dim)
+        self.num_heads = num_heads
+        self.scale = scale
+        self.dropout = dropout
+        self.query = Linear(d_model, width, bias)
+        self.key_value = Linear(memory_width, 2 * width, bias)
+        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
+
+    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """What queries meet: computed once, however many tokens are written.
+
+        *Shape:* (memory tokens, memory_width) → two of (memory tokens, heads, head_dim)
+        """
+        key, value = self.key_value(memory).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
+        return key, value
+
+    def forward(
+        self, input: Tensor, packing: Packing, key_value: tuple[Tensor, Tensor], memory_packing: Packing
+    ) -> Tensor:
+        """*Shape:* (tokens, d_model) → (tokens, d_model); key_value as `keys_and_values` gives them."""
+        query = self.query(input).unflatten(-1, (self.num_heads, -1))
+        probability = self.dropout if self.training else 0.0
+        key, value = key_value
+        attended = attention(
+            query, key, value, packing, memory_packing, scale=self.scale, dropout_probability=probability
+        )
+        return self.output(attended.flatten(1))
+
+
+def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
+    if head_dim is not None:
+        return head_dim
+    if d_model % num_heads:
+        raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
+    return d_model // num_heads

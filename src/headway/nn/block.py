@@ -1,18 +1,24 @@
 """One block of the transformer: attention, then the feed-forward layer, each with its residual and norm."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
-from headway.nn.attention import SelfAttention
+from headway.nn.attention import CrossAttention, SelfAttention
+from headway.nn.cache import LayerCache
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation
 
-__all__ = ["Block"]
+__all__ = ["Block", "Memory"]
+
+Memory = tuple[Tensor, Packing]
+"""What cross-attention reads: the encoder's vectors, one row a token, and where the sequences start in them."""
 
 
 class Block(nn.Module):
-    """Two sublayers, each added to its input.
+    """Two sublayers, or three with cross-attention, each added to its input.
 
     Post-norm: norm(x + sublayer(x)) (Vaswani et al. 2017, §3.1). Pre-norm: x + sublayer(norm(x)) (Xiong et al. 2020,
     https://arxiv.org/abs/2002.04745); then the stack needs a norm at its end.
@@ -21,40 +27,95 @@ class Block(nn.Module):
     def __init__(
         self,
         self_attention: SelfAttention,
+        cross_attention: CrossAttention | None,
         feed_forward: FeedForward,
-        norms: tuple[nn.Module, nn.Module],
-        dropouts: tuple[float, float],
+        make_norm: Callable[[], nn.Module],
         *,
         pre_norm: bool,
+        first_norm: bool,
+        attention_dropout: float,
+        feed_forward_dropout: float,
     ) -> None:
+        """Put the sublayers together.
+
+        Args:
+            self_attention: The first sublayer.
+            cross_attention: The second, in a decoder that reads a memory.
+            feed_forward: The last.
+            make_norm: Makes a norm; each sublayer has one.
+            pre_norm: Where it stands.
+            first_norm: Whether self-attention has one at all.
+            attention_dropout: Share of elements of the attentions' outputs zeroed in training.
+            feed_forward_dropout: The same of the feed-forward layer's output.
+        """
         super().__init__()
         self.pre_norm = pre_norm
         self.self_attention = self_attention
+        self.self_attention_norm = make_norm() if first_norm else nn.Identity()
+        self.cross_attention = cross_attention
+        self.cross_attention_norm = None if cross_attention is None else make_norm()
         self.feed_forward = feed_forward
-        self.self_attention_norm, self.feed_forward_norm = norms
-        self.self_attention_dropout, self.feed_forward_dropout = (Dropout(dropout) for dropout in dropouts)
+        self.feed_forward_norm = make_norm()
+        self.attention_dropout = Dropout(attention_dropout)
+        self.feed_forward_dropout = Dropout(feed_forward_dropout)
 
-    def forward(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model)."""
-        attended = self.self_attention(self._before(self.self_attention_norm, input), packing, rotation)
-        return self._finish(input, attended)
+    def forward(
+        self,
+        input: Tensor,
+        packing: Packing,
+        *,
+        rotation: Rotation | None = None,
+        bias: Tensor | None = None,
+        memory: Memory | None = None,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
+        """*Shape:* (tokens, d_model) → (tokens, d_model).
 
-    def forward_firsts(self, input: Tensor, packing: Packing, rotation: Rotation | None = None) -> Tensor:
+        Args:
+            input: One row a token.
+            packing: Where the sequences start.
+            rotation: Angles that queries and keys are turned by.
+            bias: Added to the scores of self-attention.
+            memory: What cross-attention reads.
+            cache: Keys and values of the tokens before these.
+        """
+        normed = self._before(self.self_attention_norm, input)
+        attended = self.self_attention(normed, packing, rotation=rotation, bias=bias, cache=cache)
+        hidden = self._add(self.self_attention_norm, input, self.attention_dropout(attended))
+        if self.cross_attention is not None and self.cross_attention_norm is not None:
+            assert memory is not None, "this block reads a memory"
+            normed = self._before(self.cross_attention_norm, hidden)
+            attended = self._read(self.cross_attention, normed, packing, memory, cache)
+            hidden = self._add(self.cross_attention_norm, hidden, self.attention_dropout(attended))
+        return self._feed_forward(hidden)
+
+    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
         """The rows of `forward` that belong to first tokens. A head that reads nothing else saves the work on the rest.
 
         *Shape:* (tokens, d_model) → (sequences, d_model)
         """
         normed = self._before(self.self_attention_norm, input)
-        attended = self.self_attention.forward_firsts(normed, packing, rotation)
-        return self._finish(packing.first_rows(input), attended)
+        attended = self.self_attention.forward_firsts(normed, packing, rotation=rotation)
+        firsts = packing.first_rows(input)
+        return self._feed_forward(self._add(self.self_attention_norm, firsts, self.attention_dropout(attended)))
 
-    def _finish(self, residual: Tensor, attended: Tensor) -> Tensor:
-        hidden = self._after(self.self_attention_norm, residual + self.self_attention_dropout(attended))
+    def _feed_forward(self, hidden: Tensor) -> Tensor:
         fed = self.feed_forward(self._before(self.feed_forward_norm, hidden))
-        return self._after(self.feed_forward_norm, hidden + self.feed_forward_dropout(fed))
+        return self._add(self.feed_forward_norm, hidden, self.feed_forward_dropout(fed))
+
+    @staticmethod
+    def _read(
+        attention: CrossAttention, input: Tensor, packing: Packing, memory: Memory, cache: LayerCache | None
+    ) -> Tensor:
+        vectors, memory_packing = memory
+        if cache is None:
+            return attention(input, packing, attention.keys_and_values(vectors), memory_packing)
+        if cache.memory is None:
+            cache.memory = attention.keys_and_values(vectors)
+        return attention(input, packing, cache.memory, memory_packing)
 
     def _before(self, norm: nn.Module, input: Tensor) -> Tensor:
         return norm(input) if self.pre_norm else input
 
-    def _after(self, norm: nn.Module, sum: Tensor) -> Tensor:
-        return sum if self.pre_norm else norm(sum)
+    def _add(self, norm: nn.Module, residual: Tensor, output: Tensor) -> Tensor:
+        return residual + output if self.pre_norm else norm(residual + output)

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from headway.nn.packing import Packing
+from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs", "in_sight"]
+__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
@@ -113,14 +114,14 @@ class Buckets:
 
 
 @lru_cache(maxsize=16)  # the blocks of a model share one
-def bucket(queries: Packing, keys: Packing, num_heads: int, window: int | None = None) -> Buckets:
+def bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight = EVERYWHERE) -> Buckets:
     """Put neighbouring sequences of nearly equal lengths into blocks.
 
     Args:
         queries: The sequences' query rows.
         keys: Their key rows.
         num_heads: Heads of each row.
-        window: How far a query sees to either side; everywhere when none.
+        sight: Which keys each query sees.
     """
     runs = _runs(queries, keys, MOST_PADDED_WORK)
     key_matrices = Matrices(keys, [(run.num_sequences, run.key_length) for run in runs], num_heads)
@@ -129,7 +130,7 @@ def bucket(queries: Packing, keys: Packing, num_heads: int, window: int | None =
         query_matrices = Matrices(queries, [(run.num_sequences, run.query_length) for run in runs], num_heads)
     masks, start = list[Tensor | None](), 0
     for run in runs:
-        masks.append(_mask(run, keys.lengths[start : start + run.num_sequences], window))
+        masks.append(_mask(run, keys.lengths[start : start + run.num_sequences], sight))
         start += run.num_sequences
     return Buckets(runs, masks, query_matrices, key_matrices)
 
@@ -156,23 +157,12 @@ def _runs(queries: Packing, keys: Packing, most_work: float) -> list[Run]:
     return runs
 
 
-def in_sight(
-    num_queries: int, num_keys: int, window: int, device: torch.device | str = "cpu", offset: int = 0
-) -> Tensor:
-    """Which keys stand at most `window` away from each query; query 0 stands at key `offset`.
-
-    *Shape:* (num_queries, num_keys), bool
-    """
-    queries = torch.arange(offset, offset + num_queries, device=device)
-    return (queries[:, None] - torch.arange(num_keys, device=device)).abs() <= window
-
-
-def _mask(run: Run, lengths: tuple[int, ...], window: int | None) -> Tensor | None:
+def _mask(run: Run, lengths: tuple[int, ...], sight: Sight) -> Tensor | None:
     visible = []
     if min(lengths) < run.key_length:
         visible.append((torch.arange(run.key_length) < torch.tensor(lengths)[:, None])[:, None, None, :])
-    if window is not None and window < run.key_length - 1:
-        visible.append(in_sight(run.query_length, run.key_length, window)[None, None])
+    if not sight.sees_all(run.query_length, run.key_length):
+        visible.append(sight.mask(run.query_length, run.key_length)[None, None])
     if not visible:
         return None
     there = visible[0] if len(visible) == 1 else visible[0] & visible[1]

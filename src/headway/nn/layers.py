@@ -8,9 +8,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headway.nn.dropout import Dropout
-from headway.nn.packing import Packing
+from headway.nn.positions import sinusoids
 
-__all__ = ["ACTIVATIONS", "Activation", "Embeddings", "FeedForward", "TokenEmbedding", "init_linear_normal"]
+__all__ = [
+    "ACTIVATIONS",
+    "Activation",
+    "Embeddings",
+    "FeedForward",
+    "NormKind",
+    "PatchEmbeddings",
+    "PositionEmbedding",
+    "SinusoidEmbedding",
+    "TokenEmbedding",
+    "init_linear_normal",
+    "make_norm",
+]
 
 Activation = Literal["gelu", "gelu_tanh", "relu", "silu", "tanh"]
 
@@ -51,6 +63,38 @@ class FeedForward(nn.Module):
         return self.down(self.dropout(inner))
 
 
+NormKind = Literal["layer", "rms"]
+
+
+def make_norm(kind: NormKind, d_model: int, eps: float, bias: bool) -> nn.Module:
+    """A norm over each token's vector."""
+    return nn.LayerNorm(d_model, eps, bias=bias) if kind == "layer" else nn.RMSNorm(d_model, eps)
+
+
+class PositionEmbedding(nn.Embedding):
+    """A learned vector for each position; the first `offset` rows of the table belong to none."""
+
+    def __init__(self, num_positions: int, d_model: int, offset: int = 0) -> None:
+        super().__init__(num_positions + offset, d_model)
+        self.num_positions, self.offset = num_positions, offset
+
+    def forward(self, input: Tensor) -> Tensor:
+        """*Shape:* (tokens,) → (tokens, d_model)."""
+        return super().forward(input + self.offset if self.offset else input)
+
+
+class SinusoidEmbedding(nn.Module):
+    """A fixed vector for each position (Vaswani et al. 2017, §3.5)."""
+
+    def __init__(self, num_positions: int, d_model: int, offset: int = 0, *, inclusive: bool = False) -> None:
+        super().__init__()
+        self.num_positions, self.d_model, self.offset, self.inclusive = num_positions, d_model, offset, inclusive
+
+    def forward(self, input: Tensor) -> Tensor:
+        """*Shape:* (tokens,) → (tokens, d_model)."""
+        return sinusoids(input + self.offset, self.d_model, inclusive=self.inclusive)
+
+
 class TokenEmbedding(nn.Embedding):
     """A vector for each id of a vocabulary.
 
@@ -64,71 +108,123 @@ class TokenEmbedding(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """What a token is, plus where it stands, plus which of two texts it belongs to; normalised."""
+    """What a token is, plus where it stands, plus which of two texts it belongs to."""
 
     def __init__(
         self,
-        vocabulary_size: int,
-        size: int,
-        d_model: int,
+        token: TokenEmbedding,
         *,
-        positions: int,
-        position_offset: int,
-        num_token_types: int,
-        norm_eps: float,
-        norm_bias: bool,
+        position: PositionEmbedding | SinusoidEmbedding | None,
+        token_type: nn.Embedding | None,
+        scale: float,
+        norm: nn.Module | None,
         dropout: float,
-        projected: bool,
+        projection: nn.Linear | None,
+        shared: bool = False,
     ) -> None:
-        """Make the tables.
+        """Put the tables together.
 
         Args:
-            vocabulary_size: Rows of the token table.
-            size: Width of the tables.
-            d_model: Width of what comes out.
-            positions: Positions that have a learned vector; 0 when the model knows them in another way.
-            position_offset: Unused rows before the first position's.
-            num_token_types: Rows of the table of token types; 0 for none.
-            norm_eps: Added to the variance in the norm.
-            norm_bias: Whether the norm has a bias.
+            token: A vector for each id.
+            position: A vector for each position; none when the model knows positions in another way.
+            token_type: A vector for each kind of token; none for none.
+            scale: What the token's vector is multiplied by.
+            norm: Of the sum.
             dropout: Share of elements zeroed in training.
-            projected: Whether a linear layer leads from `size` to `d_model`.
+            projection: From the tables' width to the model's, where they differ.
+            shared: Whether `token` belongs to another module, which saves and trains it.
         """
         super().__init__()
-        self.position_offset = position_offset
-        self.token = TokenEmbedding(vocabulary_size, size)
-        self.position = nn.Embedding(positions + position_offset, size) if positions else None
-        self.token_type = nn.Embedding(num_token_types, size) if num_token_types else None
-        self.norm = nn.LayerNorm(size, norm_eps, bias=norm_bias)
+        # A list hides a module from PyTorch: a shared table has one name and one place.
+        self._shared = [token] if shared else []
+        self.token = None if shared else token
+        self.position = position
+        self.token_type = token_type
+        self.scale = scale
+        self.norm = norm
         self.dropout = Dropout(dropout)
-        self.projection = nn.Linear(size, d_model) if projected else None
+        self.projection = projection
 
-    def forward(self, input_ids: Tensor, token_types: Tensor | None, packing: Packing) -> Tensor:
-        """*Shape:* input_ids and token_types (tokens,) → (tokens, d_model).
+    @property
+    def token_embedding(self) -> TokenEmbedding:
+        """The table of tokens, wherever it belongs."""
+        return self._shared[0] if self.token is None else self.token
+
+    def forward(self, input_ids: Tensor, positions: Tensor, longest: int, token_types: Tensor | None) -> Tensor:
+        """*Shape:* input_ids, positions and token_types (tokens,) → (tokens, d_model).
+
+        Args:
+            input_ids: What each token is.
+            positions: Where it stands in its sequence, from 0.
+            longest: The length of the longest sequence, known without asking the device.
+            token_types: Which text it belongs to; the first when none.
 
         Raises:
             ValueError: A sequence is longer than there are positions.
         """
-        embedded = self.token(input_ids)
+        embedded = self.token_embedding(input_ids)
+        if self.scale != 1:
+            embedded = embedded * self.scale
         if self.position is not None:
-            longest = self.position.num_embeddings - self.position_offset
-            if packing.max_length > longest:
-                raise ValueError(f"{packing.max_length} tokens, but only {longest} positions")
-            embedded = embedded + self.position(packing.positions + self.position_offset)
+            if longest > self.position.num_positions:
+                raise ValueError(f"{longest} tokens, but only {self.position.num_positions} positions")
+            embedded = embedded + self.position(positions)
         if self.token_type is not None:
             only_one = token_types is None or self.token_type.num_embeddings == 1
             embedded = embedded + (self.token_type.weight[0] if only_one else self.token_type(token_types))
-        embedded = self.dropout(self.norm(embedded))
+        if self.norm is not None:
+            embedded = self.norm(embedded)
+        embedded = self.dropout(embedded)
         return embedded if self.projection is None else self.projection(embedded)
+
+
+class PatchEmbeddings(nn.Module):
+    """Pictures as sequences: learned tokens first, then the squares of the picture, row by row, each with its place."""
+
+    def __init__(
+        self,
+        d_model: int,
+        *,
+        image_size: int,
+        patch_size: int,
+        num_channels: int,
+        bias: bool,
+        leading: int,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.image_size, self.num_channels = image_size, num_channels
+        self.num_tokens = leading + (image_size // patch_size) ** 2
+        self.patch = nn.Conv2d(num_channels, d_model, patch_size, stride=patch_size, bias=bias)
+        self.leading = nn.Parameter(torch.zeros(leading, 1, d_model))
+        self.position = nn.Parameter(torch.zeros(1, self.num_tokens, d_model))
+        self.dropout = Dropout(dropout)
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """*Shape:* (pictures, channels, height, width) → (pictures · num_tokens, d_model).
+
+        Raises:
+            ValueError: The pictures have another size than the model's.
+        """
+        wanted = (self.num_channels, self.image_size, self.image_size)
+        if tuple(pixel_values.shape[1:]) != wanted:
+            raise ValueError(f"pictures of {tuple(pixel_values.shape[1:])}, but the model reads {wanted}")
+        patches = self.patch(pixel_values).flatten(2).transpose(1, 2)
+        leading = self.leading.transpose(0, 1).expand(len(patches), -1, -1)
+        tokens = torch.cat((leading, patches), 1) + self.position
+        return self.dropout(tokens.flatten(0, 1))
 
 
 def init_linear_normal(module: nn.Module, std: float) -> None:
     """BERT's rule (Devlin et al. 2019): weights from a normal distribution, biases zero, norms the identity."""
-    if isinstance(module, nn.Linear | nn.Embedding):
+    if isinstance(module, nn.Linear | nn.Embedding | nn.Conv2d):
         nn.init.normal_(module.weight, std=std)
-    if isinstance(module, nn.Linear) and module.bias is not None:
+    if isinstance(module, nn.Linear | nn.Conv2d) and module.bias is not None:
         nn.init.zeros_(module.bias)
-    if isinstance(module, nn.LayerNorm):
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         nn.init.ones_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
+    if isinstance(module, nn.LayerNorm) and module.bias is not None:
+        nn.init.zeros_(module.bias)
+    if isinstance(module, PatchEmbeddings):
+        nn.init.normal_(module.leading, std=std)
+        nn.init.normal_(module.position, std=std)

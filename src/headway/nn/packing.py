@@ -84,6 +84,13 @@ class Packing:
         """
         return packed.index_select(0, self.offsets[:-1])
 
+    def last_rows(self, packed: Tensor) -> Tensor:
+        """The last token's row of each sequence.
+
+        *Shape:* (tokens, …) → (sequences, …)
+        """
+        return packed.index_select(0, self.offsets[1:] - 1)
+
     def means(self, packed: Tensor) -> Tensor:
         """The mean over each sequence's rows.
 

@@ -1,16 +1,36 @@
-"""How a token knows where it stands: vectors that are added, or rotations of queries and keys."""
+"""How a token knows where it stands: vectors that are added, rotations of queries and keys, biases on scores."""
 
+import math
 from functools import lru_cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from headway.nn.packing import Packing
 
-__all__ = ["Rotation", "rotate", "rotation"]
+__all__ = ["RelativeBias", "Rotation", "rotate", "rotation", "sinusoids"]
 
 Rotation = tuple[Tensor, Tensor]
 """Cosine and sine of each token's angles. *Shape:* two of (tokens, 1, head_dim)."""
+
+
+def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tensor:
+    """Sines of all frequencies, then their cosines (Vaswani et al. 2017, §3.5).
+
+    The paper alternates the two; the checkpoints put one half after the other, which is the same up to an order.
+
+    *Shape:* (tokens,) → (tokens, width)
+
+    Args:
+        positions: Where each token stands.
+        width: Of the vectors.
+        inclusive: Whether the last frequency is 1/10,000 itself, as in tensor2tensor, or the one before it would be.
+    """
+    half = width // 2
+    steps = torch.arange(half, dtype=torch.float64, device=positions.device)
+    frequencies = 10000.0 ** (-steps / (half - 1 if inclusive else half))
+    angles = positions[:, None].double() * frequencies
+    return torch.cat((angles.sin(), angles.cos()), 1).float()
 
 
 @lru_cache(maxsize=8)  # the layers of a model share one or two
@@ -31,3 +51,38 @@ def rotate(vectors: Tensor, rotation: Rotation) -> Tensor:
     first, second = vectors.float().chunk(2, -1)
     turned = torch.cat((-second, first), -1)
     return (vectors.float() * cosine + turned * sine).to(vectors.dtype)
+
+
+class RelativeBias(nn.Module):
+    """A learned number for each head and distance, added to the scores (Raffel et al. 2020, §2.1).
+
+    Near distances have a bucket each, far ones share buckets that widen logarithmically. An encoder has one half of the
+    buckets for keys before the query and the other for keys after it; a decoder only sees the former.
+    """
+
+    def __init__(self, num_heads: int, num_buckets: int, max_distance: int, *, causal: bool) -> None:
+        super().__init__()
+        self.num_buckets, self.max_distance, self.causal = num_buckets, max_distance, causal
+        self.table = nn.Embedding(num_buckets, num_heads)
+
+    def forward(self, first_query: int, num_queries: int, num_keys: int) -> Tensor:
+        """*Shape:* (heads, num_queries, num_keys); the first query stands at key `first_query`."""
+        device = self.table.weight.device
+        queries = torch.arange(first_query, first_query + num_queries, device=device)[:, None]
+        distances = torch.arange(num_keys, device=device) - queries
+        bias: Tensor = self.table(self.buckets(distances))
+        return bias.permute(2, 0, 1).contiguous()
+
+    def buckets(self, distances: Tensor) -> Tensor:
+        """The bucket of each distance key − query. *Shape:* any → the same."""
+        num_buckets, first = self.num_buckets, torch.zeros_like(distances)
+        if self.causal:
+            distances = (-distances).clamp(min=0)
+        else:
+            num_buckets //= 2
+            first = (distances > 0) * num_buckets
+            distances = distances.abs()
+        exact = num_buckets // 2
+        far = torch.log(distances.float().clamp(min=1) / exact) / math.log(self.max_distance / exact)
+        wide = exact + (far * (num_buckets - exact)).long()
+        return first + torch.where(distances < exact, distances, wide.clamp(max=num_buckets - 1))

@@ -3,40 +3,45 @@
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
-from headway.checkpoints.families.bert import encoder_config, encoder_settings
+from headway.checkpoints.families.bert import encoder_config, encoder_settings, model_config, model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
     config.require("inner_group_num", 1, "groups of several blocks are not supported; no published model has them")
+    config = config.assuming(
+        vocab_size=30000,
+        hidden_size=4096,
+        num_attention_heads=64,
+        intermediate_size=16384,
+        hidden_act="gelu_new",
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
     settings = encoder_settings(config)
     settings |= {
-        "vocabulary_size": config.size("vocab_size", 30000, most=2**24),
-        "dropout": config.share("hidden_dropout_prob", 0.0),
-        "attention_dropout": config.share("attention_probs_dropout_prob", 0.0),
-        "head_dropout": config.share("classifier_dropout_prob", 0.1),
-        "activation": config.activation("hidden_act", "gelu_new"),
+        "embedding_size": config.size("embedding_size", 128, most=2**16),
+        "distinct_blocks": config.size("num_hidden_groups", 1, most=settings["num_layers"]),
+        "feed_forward_output_dropout": 0.0,
     }
-    return Architecture(
-        **settings,
-        embedding_size=config.size("embedding_size", 128, most=2**16),
-        distinct_blocks=config.size("num_hidden_groups", 1, most=settings["num_layers"]),
-        feed_forward_output_dropout=0.0,
-    )
+    head = Head(dropout=config.share("classifier_dropout_prob", 0.1))
+    return Architecture(encoder=Stack(**settings), head=head, **model_settings(config))
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
-    config = encoder_config(architecture) | {
-        "embedding_size": architecture.embedding_size,
-        "num_hidden_groups": architecture.distinct_blocks,
+    stack = architecture.reader
+    config = encoder_config(stack) | model_config(architecture)
+    config |= {
+        "embedding_size": stack.embedding_size,
+        "num_hidden_groups": stack.distinct_blocks,
         "inner_group_num": 1,
-        "classifier_dropout_prob": architecture.head_dropout,
     }
-    del config["classifier_dropout"]
+    # The family calls it by another name.
+    config["classifier_dropout_prob"] = config.pop("classifier_dropout")
     return config
 
 
@@ -44,7 +49,7 @@ _THEIR_LAYER = "albert.encoder.albert_layer_groups.{n}.albert_layers.0"
 _OUR_BLOCK = "encoder.blocks.{n}"
 
 FAMILY = Family(
-    model_types={"albert": "AlbertForSequenceClassification"},
+    model_types={"albert": "Albert"},
     architecture=_architecture,
     config=_config,
     weights=(

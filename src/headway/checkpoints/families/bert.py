@@ -1,23 +1,33 @@
 """BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805) and all that shares its shape, such as MiniLM."""
 
+from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule
-from headway.models.architecture import Architecture
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare
+from headway.models.architecture import Architecture, Head, LanguageHead, Stack
+from headway.nn.layers import Activation
 
-__all__ = ["FAMILY", "block_rules", "encoder_config", "encoder_settings"]
+__all__ = [
+    "FAMILY",
+    "block_rules",
+    "encoder_config",
+    "encoder_settings",
+    "head_dropout",
+    "language_head_rules",
+    "model_config",
+    "model_settings",
+    "writer",
+    "writer_config",
+]
 
 
 def encoder_settings(config: ConfigReader) -> dict[str, Any]:
-    """The settings of a post-norm encoder with learned positions, by the keys that BERT gave them."""
+    """The settings of a post-norm stack with learned positions, by the keys that BERT gave them."""
     config.require("position_embedding_type", "absolute", "only learned absolute positions are supported")
-    config.require("is_decoder", False, "this model writes text; Headway reads the family as an encoder")
-    config.require("add_cross_attention", False, "cross-attention is not supported in this family")
     config.require("pruned_heads", {}, "pruned attention heads are not supported; take the unpruned model")
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
-    dropout = config.share("hidden_dropout_prob", 0.1)
     return {
         "vocabulary_size": config.size("vocab_size", 30522, most=2**24),
         "d_model": d_model,
@@ -28,38 +38,51 @@ def encoder_settings(config: ConfigReader) -> dict[str, Any]:
         "num_token_types": config.size("type_vocab_size", 2, most=2**16),
         "activation": config.activation("hidden_act", "gelu"),
         "norm_eps": config.positive("layer_norm_eps", 1e-12),
-        "dropout": dropout,
+        "dropout": config.share("hidden_dropout_prob", 0.1),
         "attention_dropout": config.share("attention_probs_dropout_prob", 0.1),
-        "head_dropout": config.share("classifier_dropout", dropout),
-        "initializer_std": config.positive("initializer_range", 0.02),
-        "pad_id": config.index("pad_token_id", 0),
     }
 
 
-def encoder_config(architecture: Architecture) -> dict[str, Any]:
+def encoder_config(stack: Stack) -> dict[str, Any]:
     """The keys that `encoder_settings` reads."""
     return {
-        "vocab_size": architecture.vocabulary_size,
-        "hidden_size": architecture.d_model,
-        "intermediate_size": architecture.d_ff,
-        "num_hidden_layers": architecture.num_layers,
-        "num_attention_heads": architecture.num_heads,
-        "max_position_embeddings": architecture.max_positions,
-        "type_vocab_size": architecture.num_token_types,
-        "hidden_act": ACTIVATION_NAMES[architecture.activation],
-        "layer_norm_eps": architecture.norm_eps,
-        "hidden_dropout_prob": architecture.dropout,
-        "attention_probs_dropout_prob": architecture.attention_dropout,
-        "classifier_dropout": architecture.head_dropout,
-        "initializer_range": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        "vocab_size": stack.vocabulary_size,
+        "hidden_size": stack.d_model,
+        "intermediate_size": stack.d_ff,
+        "num_hidden_layers": stack.num_layers,
+        "num_attention_heads": stack.num_heads,
+        "max_position_embeddings": stack.max_positions,
+        "type_vocab_size": stack.num_token_types,
+        "hidden_act": ACTIVATION_NAMES[stack.activation],
+        "layer_norm_eps": stack.norm_eps,
+        "hidden_dropout_prob": stack.dropout,
+        "attention_probs_dropout_prob": stack.attention_dropout,
         "position_embedding_type": "absolute",
     }
 
 
+def model_settings(config: ConfigReader, pad_id: int = 0) -> dict[str, Any]:
+    """The settings that belong to no stack."""
+    return {
+        "initializer_std": config.positive("initializer_range", 0.02),
+        "pad_id": config.index("pad_token_id", pad_id),
+    }
+
+
+def model_config(architecture: Architecture) -> dict[str, Any]:
+    """The keys that `model_settings` and `head_dropout` read."""
+    config = {"initializer_range": architecture.initializer_std, "pad_token_id": architecture.pad_id}
+    return config if architecture.head is None else config | {"classifier_dropout": architecture.head.dropout}
+
+
+def head_dropout(config: ConfigReader) -> float:
+    """Share of the pooled vector that is zeroed before it is scored."""
+    return config.share("classifier_dropout", config.share("hidden_dropout_prob", 0.1))
+
+
 def block_rules(base: str) -> tuple[Rule, ...]:
     """The names of embeddings and blocks under the module `base`, with those of older checkpoints."""
-    theirs, ours = f"{base}.encoder.layer.{{n}}", "encoder.blocks.{n}"
+    theirs, ours = f"{base}.encoder.layer.{{n}}", "{stack}.blocks.{n}"
     return (
         # Checkpoints converted from TensorFlow call a norm's weights by the paper's Greek letters.
         Alias("{norm*}.gamma", "{norm*}.weight"),
@@ -69,10 +92,10 @@ def block_rules(base: str) -> tuple[Rule, ...]:
         Alias("encoder", f"{base}.encoder"),
         # A buffer that older versions saved.
         Drop(f"{base}.embeddings.position_ids"),
-        Rename(f"{base}.embeddings.word_embeddings", "encoder.embeddings.token"),
-        Rename(f"{base}.embeddings.position_embeddings", "encoder.embeddings.position"),
-        Rename(f"{base}.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),
-        Rename(f"{base}.embeddings.LayerNorm", "encoder.embeddings.norm"),
+        Rename(f"{base}.embeddings.word_embeddings", "{stack}.embeddings.token"),
+        Rename(f"{base}.embeddings.position_embeddings", "{stack}.embeddings.position"),
+        Rename(f"{base}.embeddings.token_type_embeddings", "{stack}.embeddings.token_type"),
+        Rename(f"{base}.embeddings.LayerNorm", "{stack}.embeddings.norm"),
         Fuse(
             (
                 f"{theirs}.attention.self.query",
@@ -83,22 +106,83 @@ def block_rules(base: str) -> tuple[Rule, ...]:
         ),
         Rename(f"{theirs}.attention.output.dense", f"{ours}.self_attention.output"),
         Rename(f"{theirs}.attention.output.LayerNorm", f"{ours}.self_attention_norm"),
+        Rename(f"{theirs}.crossattention.self.query", f"{ours}.cross_attention.query"),
+        Fuse(
+            (f"{theirs}.crossattention.self.key", f"{theirs}.crossattention.self.value"),
+            f"{ours}.cross_attention.key_value",
+        ),
+        Rename(f"{theirs}.crossattention.output.dense", f"{ours}.cross_attention.output"),
+        Rename(f"{theirs}.crossattention.output.LayerNorm", f"{ours}.cross_attention_norm"),
         Rename(f"{theirs}.intermediate.dense", f"{ours}.feed_forward.up"),
         Rename(f"{theirs}.output.dense", f"{ours}.feed_forward.down"),
         Rename(f"{theirs}.output.LayerNorm", f"{ours}.feed_forward_norm"),
     )
 
 
+def writer(
+    config: ConfigReader, settings: dict[str, Any], model: dict[str, Any], transform: Activation
+) -> Architecture:
+    """The same stack as a decoder, with a head that scores words after a dense layer with `transform`."""
+    stack = Stack(**settings, causal=True)
+    memory_width = config.size("cross_attention_hidden_size", stack.d_model, most=2**16)
+    if config.flag("add_cross_attention", False):
+        stack = replace(stack, memory_width=memory_width)
+    head = LanguageHead(tied=config.flag("tie_word_embeddings", True), bias=True, transform=transform)
+    return Architecture(decoder=stack, language_head=head, start_id=config.index("bos_token_id", 0), **model)
+
+
+def writer_config(architecture: Architecture) -> dict[str, Any]:
+    """The keys that make the difference between an encoder and a decoder."""
+    decoder, head = architecture.decoder, architecture.language_head
+    if decoder is None:
+        return {"is_decoder": False}
+    return {
+        "is_decoder": True,
+        "add_cross_attention": decoder.memory_width is not None,
+        "tie_word_embeddings": head is None or head.tied,
+    }
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    settings, model = encoder_settings(config), model_settings(config)
+    if config.flag("is_decoder", False):
+        return writer(config, settings, model, settings["activation"])
+    return Architecture(encoder=Stack(**settings), head=Head(dropout=head_dropout(config)), **model)
+
+
+def _config(architecture: Architecture) -> dict[str, Any]:
+    return encoder_config(architecture.reader) | model_config(architecture) | writer_config(architecture)
+
+
+def language_head_rules(transform: str, norm: str, decoder: str, bias: str) -> tuple[Rule, ...]:
+    """The names of a head that scores words, spare in a model without one."""
+    return (
+        Rename(transform, "language_head.dense"),
+        Rename(norm, "language_head.norm"),
+        Rename(bias, "language_head.bias"),
+        Rename(f"{decoder}.weight", "language_head.weight"),
+        *(Spare(name) for name in (transform, norm, bias, decoder)),
+    )
+
+
 FAMILY = Family(
-    model_types={"bert": "BertForSequenceClassification"},
-    architecture=lambda config: Architecture(**encoder_settings(config)),
-    config=encoder_config,
+    model_types={"bert": "Bert"},
+    writer="LMHeadModel",
+    architecture=_architecture,
+    config=_config,
     weights=(
         *block_rules("bert"),
         Alias("pooler", "bert.pooler"),
-        # Heads of other tasks.
-        Drop("cls"),
+        *language_head_rules(
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.decoder",
+            "cls.predictions.bias",
+        ),
+        # Heads of other tasks, and a pooler that only a classifier has.
+        Drop("cls.seq_relationship"),
         Drop("qa_outputs"),
+        Spare("bert.pooler"),
         Rename("bert.pooler.dense", "pooler.dense"),
         Rename("classifier", "classification_head"),
     ),

@@ -3,46 +3,45 @@
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
     d_model, num_heads = config.width("dim", 768, "n_heads", 12)
-    return Architecture(
+    encoder = Stack(
         vocabulary_size=config.size("vocab_size", 30522, most=2**24),
         d_model=d_model,
         d_ff=config.size("hidden_dim", 3072, most=2**18),
         num_layers=config.size("n_layers", 6, most=1000),
         num_heads=num_heads,
         max_positions=config.size("max_position_embeddings", 512, most=2**20),
-        num_token_types=0,
         activation=config.activation("activation", "gelu"),
-        pooler_activation="relu",
         dropout=config.share("dropout", 0.1),
         attention_output_dropout=0.0,
         attention_dropout=config.share("attention_dropout", 0.1),
-        head_dropout=config.share("seq_classif_dropout", 0.2),
-        initializer_std=config.positive("initializer_range", 0.02),
-        pad_id=config.index("pad_token_id", 0),
     )
+    head = Head(activation="relu", dropout=config.share("seq_classif_dropout", 0.2))
+    return Architecture(encoder=encoder, head=head, **model_settings(config))
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
+    stack, head = architecture.reader, architecture.head
     return {
-        "vocab_size": architecture.vocabulary_size,
-        "dim": architecture.d_model,
-        "hidden_dim": architecture.d_ff,
-        "n_layers": architecture.num_layers,
-        "n_heads": architecture.num_heads,
-        "max_position_embeddings": architecture.max_positions,
-        "activation": ACTIVATION_NAMES[architecture.activation],
-        "dropout": architecture.dropout,
-        "attention_dropout": architecture.attention_dropout,
-        "seq_classif_dropout": architecture.head_dropout,
+        "vocab_size": stack.vocabulary_size,
+        "dim": stack.d_model,
+        "hidden_dim": stack.d_ff,
+        "n_layers": stack.num_layers,
+        "n_heads": stack.num_heads,
+        "max_position_embeddings": stack.max_positions,
+        "activation": ACTIVATION_NAMES[stack.activation],
+        "dropout": stack.dropout,
+        "attention_dropout": stack.attention_dropout,
+        "seq_classif_dropout": head.dropout if head else 0.2,
         "initializer_range": architecture.initializer_std,
         "pad_token_id": architecture.pad_id,
     }
@@ -52,7 +51,7 @@ _THEIR_LAYER = "distilbert.transformer.layer.{n}"
 _OUR_BLOCK = "encoder.blocks.{n}"
 
 FAMILY = Family(
-    model_types={"distilbert": "DistilBertForSequenceClassification"},
+    model_types={"distilbert": "DistilBert"},
     architecture=_architecture,
     config=_config,
     weights=(

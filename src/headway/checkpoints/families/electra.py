@@ -3,31 +3,38 @@
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
-from headway.checkpoints.families.bert import block_rules, encoder_config, encoder_settings
+from headway.checkpoints.families.bert import (
+    block_rules,
+    encoder_config,
+    encoder_settings,
+    head_dropout,
+    model_config,
+    model_settings,
+)
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
+    config = config.assuming(hidden_size=256, num_attention_heads=4, intermediate_size=1024)
     settings = encoder_settings(config)
     size = config.size("embedding_size", 128, most=2**16)
-    return Architecture(
-        **settings,
-        embedding_size=None if size == settings["d_model"] else size,
-        pooler_activation="gelu",
-        dropout_before_pooler=True,
-    )
+    settings["embedding_size"] = None if size == settings["d_model"] else size
+    head = Head(activation="gelu", dropout=head_dropout(config), dropout_before_pooler=True)
+    return Architecture(encoder=Stack(**settings), head=head, **model_settings(config))
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
-    return encoder_config(architecture) | {"embedding_size": architecture.embedding_size or architecture.d_model}
+    stack = architecture.reader
+    size = {"embedding_size": stack.embedding_size or stack.d_model}
+    return encoder_config(stack) | model_config(architecture) | size
 
 
 FAMILY = Family(
-    model_types={"electra": "ElectraForSequenceClassification"},
+    model_types={"electra": "Electra"},
     architecture=_architecture,
     config=_config,
     weights=(

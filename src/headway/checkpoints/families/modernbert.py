@@ -3,9 +3,10 @@
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
-from headway.models.architecture import Architecture, Pooling
+from headway.models.architecture import Architecture, Head, Pooling, Stack
 
 __all__ = ["FAMILY"]
 
@@ -21,17 +22,17 @@ def _architecture(config: ConfigReader) -> Architecture:
     thetas = {kind: _theta(config, kind, key, base) for kind, key, base in _THETAS}
     window = config.size("local_attention", 128, most=2**20, least=2) // 2
     attention_dropout = config.share("attention_dropout", 0.0)
-    return Architecture(
+    encoder = Stack(
         vocabulary_size=config.size("vocab_size", 50368, most=2**24),
         d_model=d_model,
         d_ff=config.size("intermediate_size", 1152, most=2**18),
         num_layers=num_layers,
         num_heads=num_heads,
         max_positions=config.size("max_position_embeddings", 8192, most=2**20),
-        learned_positions=False,
-        num_token_types=0,
+        positions="rotary",
         pre_norm=True,
         first_norm=False,
+        final_norm=True,
         activation=config.activation("hidden_activation", "gelu"),
         gated=True,
         attention_bias=config.flag("attention_bias", False),
@@ -40,19 +41,20 @@ def _architecture(config: ConfigReader) -> Architecture:
         norm_eps=config.positive("norm_eps", 1e-5),
         rotary_thetas=tuple(thetas.get(kind, 1.0) for kind in kinds),
         windows=tuple(window if kind == _LOCAL else None for kind in kinds),
-        pooling=config.choice("classifier_pooling", "cls", _POOLINGS),
-        pooler_activation=config.activation("classifier_activation", "gelu"),
-        pooler_bias=config.flag("classifier_bias", False),
-        pooler_norm=True,
         dropout=0.0,
         embedding_dropout=config.share("embedding_dropout", 0.0),
         attention_output_dropout=attention_dropout,
         feed_forward_dropout=config.share("mlp_dropout", 0.0),
         attention_dropout=attention_dropout,
-        head_dropout=config.share("classifier_dropout", 0.0),
-        initializer_std=config.positive("initializer_range", 0.02),
-        pad_id=config.index("pad_token_id", 50283),
     )
+    head = Head(
+        pooling=config.choice("classifier_pooling", "cls", _POOLINGS),
+        activation=config.activation("classifier_activation", "gelu"),
+        pooler_bias=config.flag("classifier_bias", False),
+        pooler_norm=True,
+        dropout=config.share("classifier_dropout", 0.0),
+    )
+    return Architecture(encoder=encoder, head=head, **model_settings(config, pad_id=50283))
 
 
 # The kind of layer, the key that gave its theta before `rope_parameters` did, and the default.
@@ -66,7 +68,7 @@ def _theta(config: ConfigReader, kind: str, old_key: str, default: float) -> flo
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
-    a = architecture
+    a, head = architecture.reader, architecture.head or Head()
     windows, thetas = a.windows or (), a.rotary_thetas or ()
     kinds = [_GLOBAL if window is None else _LOCAL for window in windows]
     defaults = {kind: default for kind, _, default in _THETAS}
@@ -86,15 +88,15 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "layer_types": kinds,
         "rope_parameters": {kind: {"rope_type": "default", "rope_theta": theta} for kind, theta in by_kind.items()},
         "local_attention": 2 * next((window for window in windows if window is not None), 64),
-        "classifier_pooling": next(theirs for theirs, ours in _POOLINGS.items() if ours == a.pooling),
-        "classifier_activation": ACTIVATION_NAMES[a.pooler_activation],
-        "classifier_bias": a.pooler_bias,
+        "classifier_pooling": next(theirs for theirs, ours in _POOLINGS.items() if ours == head.pooling),
+        "classifier_activation": ACTIVATION_NAMES[head.activation],
+        "classifier_bias": head.pooler_bias,
         "embedding_dropout": a.dropout if a.embedding_dropout is None else a.embedding_dropout,
         "mlp_dropout": a.feed_forward_dropout,
         "attention_dropout": a.attention_dropout,
-        "classifier_dropout": a.head_dropout,
-        "initializer_range": a.initializer_std,
-        "pad_token_id": a.pad_id,
+        "classifier_dropout": head.dropout,
+        "initializer_range": architecture.initializer_std,
+        "pad_token_id": architecture.pad_id,
     }
 
 
@@ -102,7 +104,7 @@ _THEIR_LAYER = "model.layers.{n}"
 _OUR_BLOCK = "encoder.blocks.{n}"
 
 FAMILY = Family(
-    model_types={"modernbert": "ModernBertForSequenceClassification"},
+    model_types={"modernbert": "ModernBert"},
     architecture=_architecture,
     config=_config,
     weights=(

@@ -3,47 +3,64 @@
 BERT's shape, but positions count from one after the padding's id, and the pooler belongs to the classification head.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
-from headway.checkpoints.families.bert import block_rules, encoder_config, encoder_settings
+from headway.checkpoints.families.bert import (
+    block_rules,
+    encoder_config,
+    encoder_settings,
+    head_dropout,
+    language_head_rules,
+    model_config,
+    model_settings,
+    writer,
+    writer_config,
+)
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename
-from headway.models.architecture import Architecture
+from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
-    settings = encoder_settings(config)
-    settings["pad_id"] = config.index("pad_token_id", 1)
-    offset = settings["pad_id"] + 1
-    settings["max_positions"] = config.size("max_position_embeddings", 514, most=2**20, least=offset + 1) - offset
-    return Architecture(
-        **settings,
-        position_offset=offset,
-        dropout_before_pooler=True,
-    )
+    if config.config.get("model_type") == "roberta":
+        config = config.assuming(vocab_size=50265)
+    model = model_settings(config, pad_id=1)
+    offset = model["pad_id"] + 1
+    rows = config.size("max_position_embeddings", 512, most=2**20, least=offset + 1)
+    settings = encoder_settings(config) | {"max_positions": rows - offset, "position_offset": offset}
+    if config.flag("is_decoder", False):
+        return writer(config, settings, model, "gelu")
+    head = Head(dropout=head_dropout(config), dropout_before_pooler=True)
+    return Architecture(encoder=Stack(**settings), head=head, **model)
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
-    rows = architecture.max_positions + architecture.position_offset
-    return encoder_config(replace(architecture, max_positions=rows))
+    stack = architecture.reader
+    rows = stack.max_positions + stack.position_offset
+    return {
+        **encoder_config(stack),
+        **model_config(architecture),
+        **writer_config(architecture),
+        "max_position_embeddings": rows,
+    }
 
 
 FAMILY = Family(
     model_types={
-        "roberta": "RobertaForSequenceClassification",
-        "xlm-roberta": "XLMRobertaForSequenceClassification",
-        "camembert": "CamembertForSequenceClassification",
+        "roberta": "Roberta",
+        "xlm-roberta": "XLMRoberta",
+        "camembert": "Camembert",
     },
+    writer="ForCausalLM",
     architecture=_architecture,
     config=_config,
     weights=(
         *block_rules("roberta"),
-        # Heads of other tasks, and a pooler that the classifier does not use.
-        Drop("lm_head"),
+        *language_head_rules("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
+        # Another task's head, and a pooler that the classifier does not use.
         Drop("qa_outputs"),
         Drop("pooler"),
         Drop("roberta.pooler"),

@@ -96,7 +96,8 @@ class TextClassifier:
         known = folder.read_json(folder.task) if folder.task.is_file() else {}
         architecture = loaded.model.architecture
         limit = sequence_limit(architecture, max_length or known.get("max_length"))
-        encoder = TextEncoder(load_tokenizer(source, architecture.vocabulary_size), limit)
+        tokenizer = load_tokenizer(source, architecture.reader.vocabulary_size)
+        encoder = TextEncoder(tokenizer, limit, empty_id=architecture.pad_id)
         network = loaded.model.to(place)
         if chosen == "int8":
             quantize(network)

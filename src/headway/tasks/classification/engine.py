@@ -99,9 +99,9 @@ def sequence_limit(architecture: Architecture, wanted: int | None) -> int:
     Raises:
         SettingsError: More is wanted than the model has positions.
     """
-    if wanted is not None and wanted > architecture.max_positions:
+    longest = architecture.reader.max_positions
+    if wanted is not None and wanted > longest:
         raise SettingsError(
-            f"max_length = {wanted}: this model reads at most {architecture.max_positions} tokens. "
-            "Ask for less, or leave the setting out."
+            f"max_length = {wanted}: this model reads at most {longest} tokens. Ask for less, or leave the setting out."
         )
-    return wanted or architecture.max_positions
+    return wanted or longest

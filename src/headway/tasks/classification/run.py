@@ -92,13 +92,18 @@ def _untrained(
     seed_everything(settings.seed)
     source = locate(model)
     labels = data.labels
-    loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, overrides=_dropouts(settings))
+    loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, dropouts=_dropouts(settings))
     if loaded.fresh:
         reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
-    tokenizer = load_tokenizer(source, loaded.model.architecture.vocabulary_size)
+    tokenizer = load_tokenizer(source, loaded.model.architecture.reader.vocabulary_size)
     limit = sequence_limit(loaded.model.architecture, settings.max_length)
     precision = choose_precision(settings.precision, device)
-    engine = Engine(loaded.model.to(device), TextEncoder(tokenizer, limit), device, precision)
+    engine = Engine(
+        loaded.model.to(device),
+        TextEncoder(tokenizer, limit, empty_id=loaded.model.architecture.pad_id),
+        device,
+        precision,
+    )
     return TextClassifier(engine, labels, loaded.config, data.columns)
 
 

@@ -7,16 +7,16 @@ import pytest
 import torch
 
 from headway.checkpoints.load import load_classifier
-from headway.models.encoder import Encoder
+from headway.models.stack import Stack
 from headway.nn.packing import Packing
 
 
 @pytest.fixture
-def encoder(tmp_path: Path, tiny_bert: Callable[..., Path]) -> Encoder:
+def encoder(tmp_path: Path, tiny_bert: Callable[..., Path]) -> Stack:
     return load_classifier(tiny_bert(tmp_path, seed=11, num_hidden_layers=3)).model.encoder
 
 
-def test_the_first_rows_have_the_same_values_and_gradients(encoder: Encoder) -> None:
+def test_the_first_rows_have_the_same_values_and_gradients(encoder: Stack) -> None:
     packing = Packing([6, 6, 1, 30, 2])
     ids = torch.randint(1, 500, (packing.num_tokens,), generator=torch.Generator().manual_seed(0))
     weight = torch.randn(len(packing), 32, generator=torch.Generator().manual_seed(1))
@@ -47,6 +47,6 @@ def test_the_encoder_gives_every_token_what_transformers_gives_it(
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_sequence_longer_than_the_positions_is_refused(encoder: Encoder) -> None:
+def test_a_sequence_longer_than_the_positions_is_refused(encoder: Stack) -> None:
     with pytest.raises(ValueError, match="41 tokens, but only 40 positions"):
         encoder(torch.ones(41, dtype=torch.long), Packing([41]))

@@ -1,0 +1,139 @@
+"""BART (Lewis et al. 2020, https://arxiv.org/abs/1910.13461), and what the families that grew from its code share."""
+
+from dataclasses import replace
+from typing import Any
+
+from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.family import Family
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
+from headway.models.architecture import Architecture, LanguageHead, Stack
+
+__all__ = ["FAMILY", "model_config", "model_rules", "read_model", "read_stack", "stack_rules"]
+
+_POSITION_OFFSET = 2
+
+
+def read_model(config: ConfigReader, *, logits_bias: bool = True, **differences: Any) -> Architecture:
+    """An encoder and a decoder by the keys that BART gave them.
+
+    Args:
+        config: The model's `config.json`.
+        logits_bias: Whether the checkpoint has a bias for each word.
+        differences: Settings of both stacks that the family has of its own.
+    """
+    decoder = read_stack(config, "decoder", **differences)
+    return Architecture(
+        encoder=read_stack(config, "encoder", **differences),
+        decoder=replace(decoder, causal=True, memory_width=decoder.d_model),
+        language_head=LanguageHead(tied=config.flag("tie_word_embeddings", True), bias=logits_bias),
+        shared_embedding=config.flag("share_encoder_decoder_embeddings", True),
+        initializer_std=config.positive("init_std", 0.02),
+        pad_id=config.index("pad_token_id", 1),
+        start_id=config.index("decoder_start_token_id", 2),
+    )
+
+
+def read_stack(config: ConfigReader, part: str, **differences: Any) -> Stack:
+    """One half of it, `encoder` or `decoder`."""
+    d_model, num_heads = config.width("d_model", 1024, f"{part}_attention_heads", 16)
+    vocabulary = config.size("vocab_size", 50265, most=2**24)
+    settings: dict[str, Any] = {
+        "vocabulary_size": config.size("decoder_vocab_size", vocabulary, most=2**24)
+        if part == "decoder"
+        else vocabulary,
+        "d_model": d_model,
+        "d_ff": config.size(f"{part}_ffn_dim", 4096, most=2**18),
+        "num_layers": config.size(f"{part}_layers", 12, most=1000),
+        "num_heads": num_heads,
+        "max_positions": config.size("max_position_embeddings", 1024, most=2**20),
+        "embedding_scale": d_model**0.5 if config.flag("scale_embedding", False) else 1.0,
+        "activation": config.activation("activation_function", "gelu"),
+        "norm_eps": 1e-5,
+        "dropout": config.share("dropout", 0.1),
+        "attention_dropout": config.share("attention_dropout", 0.0),
+        "feed_forward_dropout": config.share("activation_dropout", 0.0),
+    }
+    return Stack(**(settings | differences))
+
+
+def model_config(architecture: Architecture) -> dict[str, Any]:
+    """The keys that `read_model` reads."""
+    config: dict[str, Any] = {
+        "tie_word_embeddings": architecture.language_head is None or architecture.language_head.tied,
+        "init_std": architecture.initializer_std,
+        "pad_token_id": architecture.pad_id,
+        "decoder_start_token_id": architecture.start_id,
+    }
+    for part, stack in (("decoder", architecture.decoder), ("encoder", architecture.encoder)):
+        if stack is not None:
+            config |= {
+                "vocab_size": stack.vocabulary_size,
+                "d_model": stack.d_model,
+                f"{part}_ffn_dim": stack.d_ff,
+                f"{part}_layers": stack.num_layers,
+                f"{part}_attention_heads": stack.num_heads,
+                "max_position_embeddings": stack.max_positions,
+                "scale_embedding": stack.embedding_scale != 1,
+                "activation_function": ACTIVATION_NAMES[stack.activation],
+                "dropout": stack.dropout,
+                "attention_dropout": stack.attention_dropout,
+                "activation_dropout": stack.feed_forward_dropout,
+            }
+    return config
+
+
+def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[Rule, ...]:
+    """The names of an encoder's or a decoder's weights."""
+    layer, block = f"{theirs}.layers.{{n}}", f"{ours}.blocks.{{n}}"
+    return (
+        Rename(f"{theirs}.embed_positions", f"{ours}.embeddings.position"),
+        Rename(f"{theirs}.layernorm_embedding", f"{ours}.embeddings.norm"),
+        Rename(f"{theirs}.layer_norm", f"{ours}.final_norm"),
+        Fuse(
+            (f"{layer}.self_attn.q_proj", f"{layer}.self_attn.k_proj", f"{layer}.self_attn.v_proj"),
+            f"{block}.self_attention.query_key_value",
+        ),
+        Rename(f"{layer}.self_attn.out_proj", f"{block}.self_attention.output"),
+        Rename(f"{layer}.self_attn_layer_norm", f"{block}.self_attention_norm"),
+        Rename(f"{layer}.encoder_attn.q_proj", f"{block}.cross_attention.query"),
+        Fuse(
+            (f"{layer}.encoder_attn.k_proj", f"{layer}.encoder_attn.v_proj"),
+            f"{block}.cross_attention.key_value",
+        ),
+        Rename(f"{layer}.encoder_attn.out_proj", f"{block}.cross_attention.output"),
+        Rename(f"{layer}.encoder_attn_layer_norm", f"{block}.cross_attention_norm"),
+        Rename(f"{layer}.fc1", f"{block}.feed_forward.up"),
+        Rename(f"{layer}.fc2", f"{block}.feed_forward.down"),
+        Rename(f"{layer}.final_layer_norm", f"{block}.feed_forward_norm"),
+    )
+
+
+def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
+    """The names of the whole model's weights."""
+    if architecture.shared_embedding:
+        embeddings: tuple[Rule, ...] = (
+            Rename("model.shared", "encoder.embeddings.token"),
+            Spare("model.{stack}.embed_tokens"),
+        )
+    else:
+        embeddings = (Rename("model.{stack}.embed_tokens", "{stack}.embeddings.token"), Drop("model.shared"))
+    return (
+        # A checkpoint of the bare model has no prefix.
+        Alias("shared", "model.shared"),
+        Alias("encoder", "model.encoder"),
+        Alias("decoder", "model.decoder"),
+        Drop("model.{stack}.version"),
+        *embeddings,
+        *stack_rules(),
+        Row("final_logits_bias", "language_head.bias"),
+        Rename("lm_head.weight", "language_head.weight"),
+        Spare("lm_head.weight"),
+    )
+
+
+FAMILY = Family(
+    model_types={"bart": "Bart"},
+    architecture=lambda config: read_model(config, position_offset=_POSITION_OFFSET),
+    config=model_config,
+    weights=model_rules,
+)

@@ -1,0 +1,34 @@
+"""Marian (Junczys-Dowmunt et al. 2018, https://arxiv.org/abs/1804.00344): the OPUS translators of Helsinki-NLP."""
+
+from typing import Any
+
+from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.families.bart import model_config, model_rules, read_model
+from headway.checkpoints.family import Family
+from headway.checkpoints.rules import Drop
+from headway.models.architecture import Architecture
+
+__all__ = ["FAMILY"]
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    config = config.assuming(vocab_size=58101, pad_token_id=58100, decoder_start_token_id=58100)
+    return read_model(config, positions="sinusoidal", embedding_norm=False)
+
+
+def _config(architecture: Architecture) -> dict[str, Any]:
+    assert architecture.decoder is not None
+    return model_config(architecture) | {
+        "share_encoder_decoder_embeddings": architecture.shared_embedding,
+        "decoder_vocab_size": architecture.decoder.vocabulary_size,
+    }
+
+
+FAMILY = Family(
+    model_types={"marian": "Marian"},
+    writer="MTModel",
+    architecture=_architecture,
+    config=_config,
+    # Sinusoids need no weights; some checkpoints hold them all the same.
+    weights=lambda architecture: (Drop("model.{stack}.embed_positions"), *model_rules(architecture)),
+)

@@ -1,0 +1,156 @@
+"""T5 (Raffel et al. 2020, https://arxiv.org/abs/1910.10683), its version 1.1, FLAN-T5 and mT5."""
+
+from dataclasses import replace
+from typing import Any
+
+from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.family import Family
+from headway.checkpoints.rules import Drop, Fuse, Rename, Rule, Spare
+from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
+from headway.nn.layers import Activation
+
+__all__ = ["FAMILY"]
+
+# "gated-gelu" was trained with the tanh form.
+_FEED_FORWARDS: dict[str, tuple[bool, Activation]] = {
+    "relu": (False, "relu"),
+    "gelu": (False, "gelu"),
+    "gelu_new": (False, "gelu_tanh"),
+    "silu": (False, "silu"),
+    "gated-relu": (True, "relu"),
+    "gated-gelu": (True, "gelu_tanh"),
+    "gated-silu": (True, "silu"),
+}
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    multilingual = config.config.get("model_type") == "mt5"
+    if multilingual:
+        config = config.assuming(
+            vocab_size=250112, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu"
+        )
+    d_model = config.size("d_model", 512, most=2**16)
+    gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
+    num_layers = config.size("num_layers", 6, most=1000)
+    encoder = Stack(
+        vocabulary_size=config.size("vocab_size", 32128, most=2**24),
+        d_model=d_model,
+        d_ff=config.size("d_ff", 2048, most=2**18),
+        num_layers=num_layers,
+        num_heads=config.size("num_heads", 8, most=2**12),
+        head_dim=config.size("d_kv", 64, most=2**12),
+        # The bias on scores has no end; beyond this no model of the family was trained.
+        max_positions=config.size("n_positions", 512, most=2**20),
+        positions="relative",
+        relative=RelativePositions(
+            num_buckets=config.size("relative_attention_num_buckets", 32, most=2**16, least=4),
+            max_distance=config.size("relative_attention_max_distance", 128, most=2**20, least=2),
+        ),
+        embedding_norm=False,
+        pre_norm=True,
+        final_norm=True,
+        norm="rms",
+        norm_eps=config.positive("layer_norm_epsilon", 1e-6),
+        activation=activation,
+        gated=gated,
+        attention_bias=False,
+        feed_forward_bias=False,
+        attention_scale=1.0,
+        dropout=config.share("dropout_rate", 0.1),
+        feed_forward_dropout=config.share("dropout_rate", 0.1),
+        attention_dropout=config.share("dropout_rate", 0.1),
+    )
+    decoder = replace(
+        encoder,
+        num_layers=config.size("num_decoder_layers", num_layers, most=1000),
+        causal=True,
+        memory_width=d_model,
+    )
+    # Version 1.1 neither ties nor scales, and says so by the flag for the first. Whether the head is tied in truth, the
+    # weights tell: the flag was not always kept when these models were saved again.
+    scaled = not multilingual and config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", True))
+    return Architecture(
+        encoder=encoder,
+        decoder=decoder,
+        language_head=LanguageHead(scale=d_model**-0.5 if scaled else 1.0),
+        shared_embedding=True,
+        initializer_std=0.05 * config.positive("initializer_factor", 1.0),
+        pad_id=config.index("pad_token_id", 0),
+        start_id=config.index("decoder_start_token_id", 0),
+    )
+
+
+def _config(architecture: Architecture) -> dict[str, Any]:
+    encoder, decoder, head = architecture.encoder, architecture.decoder, architecture.language_head
+    assert encoder is not None
+    assert decoder is not None
+    assert head is not None
+    assert encoder.relative is not None
+    forms = {form: name for name, form in _FEED_FORWARDS.items()}
+    return {
+        "vocab_size": encoder.vocabulary_size,
+        "d_model": encoder.d_model,
+        "d_ff": encoder.d_ff,
+        "d_kv": encoder.head_dim,
+        "num_layers": encoder.num_layers,
+        "num_decoder_layers": decoder.num_layers,
+        "num_heads": encoder.num_heads,
+        "n_positions": encoder.max_positions,
+        "relative_attention_num_buckets": encoder.relative.num_buckets,
+        "relative_attention_max_distance": encoder.relative.max_distance,
+        "layer_norm_epsilon": encoder.norm_eps,
+        "feed_forward_proj": forms[encoder.gated, encoder.activation],
+        "dropout_rate": encoder.dropout,
+        "tie_word_embeddings": head.scale != 1,
+        "scale_decoder_outputs": head.scale != 1,
+        "initializer_factor": architecture.initializer_std / 0.05,
+        "pad_token_id": architecture.pad_id,
+        "decoder_start_token_id": architecture.start_id,
+    }
+
+
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    assert architecture.encoder is not None
+    their_layer, our_block = "{stack}.block.{n}.layer", "{stack}.blocks.{n}"
+
+    def feed_forward(stack: str, place: int) -> tuple[Rule, ...]:
+        theirs = f"{stack}.block.{{n}}.layer.{place}"
+        ours = f"{stack}.blocks.{{n}}"
+        dense = f"{theirs}.DenseReluDense"
+        wide: Rule = Rename(f"{dense}.wi", f"{ours}.feed_forward.up")
+        if architecture.encoder is not None and architecture.encoder.gated:
+            wide = Fuse((f"{dense}.wi_0", f"{dense}.wi_1"), f"{ours}.feed_forward.up")
+        return (
+            wide,
+            Rename(f"{dense}.wo", f"{ours}.feed_forward.down"),
+            Rename(f"{theirs}.layer_norm", f"{ours}.feed_forward_norm"),
+        )
+
+    attention = f"{their_layer}.0.SelfAttention"
+    cross = "decoder.block.{n}.layer.1.EncDecAttention"
+    return (
+        Drop("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias"),
+        Rename("shared", "encoder.embeddings.token"),
+        Spare("{stack}.embed_tokens"),
+        Rename("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias", "{stack}.relative_bias.table"),
+        Fuse((f"{attention}.q", f"{attention}.k", f"{attention}.v"), f"{our_block}.self_attention.query_key_value"),
+        Rename(f"{attention}.o", f"{our_block}.self_attention.output"),
+        Rename(f"{their_layer}.0.layer_norm", f"{our_block}.self_attention_norm"),
+        Rename(f"{cross}.q", "decoder.blocks.{n}.cross_attention.query"),
+        Fuse((f"{cross}.k", f"{cross}.v"), "decoder.blocks.{n}.cross_attention.key_value"),
+        Rename(f"{cross}.o", "decoder.blocks.{n}.cross_attention.output"),
+        Rename("decoder.block.{n}.layer.1.layer_norm", "decoder.blocks.{n}.cross_attention_norm"),
+        *feed_forward("encoder", 1),
+        *feed_forward("decoder", 2),
+        Rename("{stack}.final_layer_norm", "{stack}.final_norm"),
+        Rename("lm_head.weight", "language_head.weight"),
+        Spare("lm_head.weight"),
+    )
+
+
+FAMILY = Family(
+    model_types={"t5": "T5", "mt5": "MT5"},
+    architecture=_architecture,
+    config=_config,
+    weights=_weights,
+)

@@ -1,0 +1,83 @@
+"""Any encoder of pictures with any decoder of text: TrOCR, ViT with GPT-2, BERT or RoBERTa."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.family import Family, all_families, sub_family
+from headway.checkpoints.rules import Rename, Rule, nested
+from headway.models.architecture import Architecture
+
+__all__ = ["FAMILY"]
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    parts = {part: config.inside(part) for part in ("encoder", "decoder")}
+    reading = sub_family(parts["encoder"]).architecture(parts["encoder"])
+    writing = sub_family(parts["decoder"]).architecture(parts["decoder"])
+    encoder, decoder = reading.encoder, writing.decoder
+    if encoder is None or encoder.patches is None:
+        config.problems.append('"encoder" is no model that reads pictures.')
+        return writing
+    if decoder is None:
+        config.problems.append('"decoder" is no model that writes text ("is_decoder" should be true).')
+        return reading
+    # Vectors of another width are projected, unless the decoder is made to read them as they are.
+    as_they_are = parts["decoder"].has("cross_attention_hidden_size")
+    return replace(
+        writing,
+        encoder=encoder,
+        decoder=replace(decoder, memory_width=encoder.d_model if as_they_are else decoder.d_model),
+        head=None,
+        projected_memory=encoder.d_model != decoder.d_model and not as_they_are,
+        start_id=config.index("decoder_start_token_id", writing.start_id or 0),
+        pad_id=config.index("pad_token_id", writing.pad_id),
+        part_types=(str(parts["encoder"].config["model_type"]), str(parts["decoder"].config["model_type"])),
+    )
+
+
+def _config(architecture: Architecture) -> dict[str, Any]:
+    reading, writing = _parts(architecture)
+    return {
+        "encoder": reading.config(architecture),
+        "decoder": writing.config(replace(architecture, encoder=None)),
+        "decoder_start_token_id": architecture.start_id,
+        "pad_token_id": architecture.pad_id,
+    }
+
+
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    reading, writing = _parts(architecture)
+    return (
+        Rename("enc_to_dec_proj", "projection"),
+        *nested(reading.rules(architecture), base=f"{reading.base}.", prefix="encoder.", stack="encoder"),
+        *nested(writing.rules(architecture), base="", prefix="decoder.", stack="decoder"),
+    )
+
+
+def _unused_pooler(architecture: Architecture) -> dict[str, Tensor]:
+    """The encoder's pooler, which no decoder reads."""
+    encoder = architecture.encoder
+    assert encoder is not None
+    zeros = torch.zeros(encoder.d_model, encoder.d_model)
+    return {"encoder.pooler.dense.weight": zeros, "encoder.pooler.dense.bias": zeros[0].clone()}
+
+
+def _parts(architecture: Architecture) -> tuple[Family, Family]:
+    assert architecture.part_types is not None
+    families = all_families()
+    encoder, decoder = architecture.part_types
+    return families[encoder], families[decoder]
+
+
+FAMILY = Family(
+    model_types={"vision-encoder-decoder": "VisionEncoderDecoder"},
+    writer="Model",
+    fixed=_unused_pooler,
+    architecture=_architecture,
+    config=_config,
+    weights=_weights,
+)

@@ -1,0 +1,117 @@
+"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929): squares of a picture, read like words."""
+
+from typing import Any
+
+from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.families.bert import model_settings
+from headway.checkpoints.family import Family
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule
+from headway.models.architecture import Architecture, Head, Patches, Stack
+
+__all__ = ["FAMILY", "image_config", "image_encoder", "image_rules"]
+
+
+def image_encoder(config: ConfigReader, leading_tokens: int = 1) -> Stack:
+    """A pre-norm encoder of pictures, by the keys that ViT gave them."""
+    d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
+    patches = Patches(
+        image_size=config.size("image_size", 224, most=2**13),
+        patch_size=config.size("patch_size", 16, most=2**13),
+        num_channels=config.size("num_channels", 3, most=2**10),
+        leading_tokens=leading_tokens,
+    )
+    return Stack(
+        patches=patches,
+        max_positions=patches.num_tokens,
+        d_model=d_model,
+        d_ff=config.size("intermediate_size", 3072, most=2**18),
+        num_layers=config.size("num_hidden_layers", 12, most=1000),
+        num_heads=num_heads,
+        pre_norm=True,
+        final_norm=True,
+        norm_eps=config.positive("layer_norm_eps", 1e-12),
+        activation=config.activation("hidden_act", "gelu"),
+        attention_bias=config.flag("qkv_bias", True),
+        attention_output_bias=True,
+        dropout=config.share("hidden_dropout_prob", 0.0),
+        attention_dropout=config.share("attention_probs_dropout_prob", 0.0),
+    )
+
+
+def image_config(architecture: Architecture) -> dict[str, Any]:
+    """The keys that `image_encoder` reads."""
+    stack = architecture.encoder
+    assert stack is not None
+    assert stack.patches is not None
+    return {
+        "hidden_size": stack.d_model,
+        "intermediate_size": stack.d_ff,
+        "num_hidden_layers": stack.num_layers,
+        "num_attention_heads": stack.num_heads,
+        "image_size": stack.patches.image_size,
+        "patch_size": stack.patches.patch_size,
+        "num_channels": stack.patches.num_channels,
+        "layer_norm_eps": stack.norm_eps,
+        "hidden_act": ACTIVATION_NAMES[stack.activation],
+        "qkv_bias": stack.attention_bias,
+        "hidden_dropout_prob": stack.dropout,
+        "attention_probs_dropout_prob": stack.attention_dropout,
+        "initializer_range": architecture.initializer_std,
+    }
+
+
+def image_rules(base: str, leading_tokens: tuple[str, ...]) -> tuple[Rule, ...]:
+    """The names under the module `base`."""
+    theirs, ours = f"{base}.encoder.layer.{{n}}", "encoder.blocks.{n}"
+    newer = f"{base}.layers.{{n}}"
+    return (
+        # Newer versions of the library call some modules otherwise.
+        *(
+            Alias(f"{newer}.attention.{new}_proj", f"{theirs}.attention.attention.{old}")
+            for new, old in (("q", "query"), ("k", "key"), ("v", "value"))
+        ),
+        Alias(f"{newer}.attention.o_proj", f"{theirs}.attention.output.dense"),
+        Alias(f"{newer}.mlp.fc1", f"{theirs}.intermediate.dense"),
+        Alias(f"{newer}.mlp.fc2", f"{theirs}.output.dense"),
+        Alias(f"{newer}.layernorm_before", f"{theirs}.layernorm_before"),
+        Alias(f"{newer}.layernorm_after", f"{theirs}.layernorm_after"),
+        # The pooler and the mask token belong to pretraining.
+        Drop(f"{base}.pooler"),
+        Drop(f"{base}.embeddings.mask_token"),
+        Fuse(tuple(f"{base}.embeddings.{token}" for token in leading_tokens), "encoder.embeddings.leading"),
+        Rename(f"{base}.embeddings.position_embeddings", "encoder.embeddings.position"),
+        Rename(f"{base}.embeddings.patch_embeddings.projection", "encoder.embeddings.patch"),
+        Rename(f"{theirs}.layernorm_before", f"{ours}.self_attention_norm"),
+        Fuse(
+            tuple(f"{theirs}.attention.attention.{part}" for part in ("query", "key", "value")),
+            f"{ours}.self_attention.query_key_value",
+        ),
+        Rename(f"{theirs}.attention.output.dense", f"{ours}.self_attention.output"),
+        Rename(f"{theirs}.layernorm_after", f"{ours}.feed_forward_norm"),
+        Rename(f"{theirs}.intermediate.dense", f"{ours}.feed_forward.up"),
+        Rename(f"{theirs}.output.dense", f"{ours}.feed_forward.down"),
+        Rename(f"{base}.layernorm", "encoder.final_norm"),
+    )
+
+
+def _architecture(config: ConfigReader) -> Architecture:
+    return Architecture(encoder=image_encoder(config), head=Head(pooler=False, dropout=0.0), **model_settings(config))
+
+
+FAMILY = Family(
+    model_types={"vit": "ViT"},
+    classifier="ForImageClassification",
+    base="vit",
+    architecture=_architecture,
+    config=image_config,
+    weights=(
+        # A checkpoint of the bare encoder has no prefix.
+        Alias("embeddings", "vit.embeddings"),
+        Alias("encoder", "vit.encoder"),
+        Alias("layers", "vit.layers"),
+        Alias("layernorm", "vit.layernorm"),
+        Alias("pooler", "vit.pooler"),
+        *image_rules("vit", ("cls_token",)),
+        Rename("classifier", "classification_head"),
+    ),
+)

@@ -1,0 +1,208 @@
+"""The stack: embeddings and blocks, as an encoder that reads or a decoder that writes."""
+
+from torch import Tensor, nn
+
+from headway.models.architecture import Stack as Settings
+from headway.nn.attention import CrossAttention, SelfAttention
+from headway.nn.block import Block, Memory
+from headway.nn.cache import Cache
+from headway.nn.layers import (
+    Embeddings,
+    FeedForward,
+    PatchEmbeddings,
+    PositionEmbedding,
+    SinusoidEmbedding,
+    TokenEmbedding,
+    make_norm,
+)
+from headway.nn.packing import Packing
+from headway.nn.positions import RelativeBias, Rotation, rotation
+from headway.nn.sight import Sight
+
+__all__ = ["Stack"]
+
+
+class Stack(nn.Module):
+    """Gives each token of packed sequences a vector that knows all that the token may see."""
+
+    def __init__(self, settings: Settings, shared_token: TokenEmbedding | None = None) -> None:
+        """Build the stack.
+
+        Args:
+            settings: What it is like.
+            shared_token: A token embedding that belongs to another stack.
+        """
+        super().__init__()
+        self.settings = s = settings
+        self.embeddings = _patch_embeddings(s) if s.patches else _embeddings(s, shared_token)
+        self.blocks = nn.ModuleList(_block(s, layer) for layer in range(s.distinct_blocks or s.num_layers))
+        self.final_norm = _norm(s) if s.final_norm else None
+        self.relative_bias = None
+        if s.relative is not None:
+            self.relative_bias = RelativeBias(
+                s.num_heads, s.relative.num_buckets, s.relative.max_distance, causal=s.causal
+            )
+
+    @property
+    def token_embedding(self) -> TokenEmbedding:
+        """The table of tokens."""
+        assert isinstance(self.embeddings, Embeddings)
+        return self.embeddings.token_embedding
+
+    def forward(
+        self,
+        input: Tensor,
+        packing: Packing,
+        token_types: Tensor | None = None,
+        *,
+        memory: Memory | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """*Shape:* ids and token_types (tokens,), or pixels (pictures, channels, height, width) → (tokens, d_model).
+
+        Args:
+            input: Token ids, or pictures.
+            packing: Where the sequences start.
+            token_types: Which text each token belongs to; the first when none.
+            memory: What cross-attention reads.
+            cache: What this decoder has read already; the tokens given are the next ones.
+        """
+        hidden = self._embed(input, packing, token_types, cache)
+        bias = self._bias(packing, cache)
+        for layer in range(self.settings.num_layers):
+            hidden = self._block(layer)(
+                hidden,
+                packing,
+                rotation=self._rotation(layer, packing),
+                bias=bias,
+                memory=memory,
+                cache=None if cache is None else cache.layers[layer],
+            )
+        return hidden if self.final_norm is None else self.final_norm(hidden)
+
+    def forward_firsts(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
+        """The vectors of the first tokens only: the last block skips what nobody reads. Exactly the same numbers.
+
+        *Shape:* as `forward` → (sequences, d_model)
+        """
+        if self.relative_bias is not None:
+            return packing.first_rows(self(input, packing, token_types))
+        hidden = self._embed(input, packing, token_types, None)
+        last = self.settings.num_layers - 1
+        for layer in range(last):
+            hidden = self._block(layer)(hidden, packing, rotation=self._rotation(layer, packing))
+        hidden = self._block(last).forward_firsts(hidden, packing, rotation=self._rotation(last, packing))
+        return hidden if self.final_norm is None else self.final_norm(hidden)
+
+    def _embed(self, input: Tensor, packing: Packing, token_types: Tensor | None, cache: Cache | None) -> Tensor:
+        if isinstance(self.embeddings, PatchEmbeddings):
+            return self.embeddings(input)
+        if cache is None:
+            return self.embeddings(input, packing.positions, packing.max_length, token_types)
+        starts = input.new_tensor(cache.lengths).repeat_interleave(input.new_tensor(packing.lengths))
+        longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
+        return self.embeddings(input, packing.positions + starts, longest, token_types)
+
+    def _bias(self, packing: Packing, cache: Cache | None) -> Tensor | None:
+        if self.relative_bias is None:
+            return None
+        if cache is None:
+            return self.relative_bias(0, packing.max_length, packing.max_length)
+        if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
+            raise ValueError("with relative positions, sequences that are written together are equally long")
+        before = cache.lengths[0]
+        return self.relative_bias(before, packing.max_length, before + packing.max_length)
+
+    def _block(self, layer: int) -> Block:
+        block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]
+        assert isinstance(block, Block)
+        return block
+
+    def _rotation(self, layer: int, packing: Packing) -> Rotation | None:
+        s = self.settings
+        if s.rotary_thetas is None:
+            return None
+        return rotation(packing, s.head_dim or s.d_model // s.num_heads, s.rotary_thetas[layer])
+
+
+def _embeddings(s: Settings, shared_token: TokenEmbedding | None) -> Embeddings:
+    width = s.embedding_size or s.d_model
+    return Embeddings(
+        TokenEmbedding(s.vocabulary_size, width) if shared_token is None else shared_token,
+        position=_position_embedding(s, width),
+        token_type=nn.Embedding(s.num_token_types, width) if s.num_token_types else None,
+        scale=s.embedding_scale,
+        norm=make_norm(s.norm, width, s.norm_eps, s.norm_bias) if s.embedding_norm else None,
+        dropout=_first_set(s.embedding_dropout, s.dropout),
+        projection=nn.Linear(width, s.d_model) if s.embedding_size else None,
+        shared=shared_token is not None,
+    )
+
+
+def _position_embedding(s: Settings, width: int) -> PositionEmbedding | SinusoidEmbedding | None:
+    if s.positions == "learned":
+        return PositionEmbedding(s.max_positions, width, s.position_offset)
+    if s.positions in ("sinusoidal", "sinusoidal_inclusive"):
+        inclusive = s.positions == "sinusoidal_inclusive"
+        return SinusoidEmbedding(s.max_positions, width, s.position_offset, inclusive=inclusive)
+    return None
+
+
+def _patch_embeddings(s: Settings) -> PatchEmbeddings:
+    assert s.patches is not None
+    return PatchEmbeddings(
+        s.d_model,
+        image_size=s.patches.image_size,
+        patch_size=s.patches.patch_size,
+        num_channels=s.patches.num_channels,
+        bias=s.patches.bias,
+        leading=s.patches.leading_tokens,
+        dropout=_first_set(s.embedding_dropout, s.dropout),
+    )
+
+
+def _block(s: Settings, layer: int) -> Block:
+    output_bias = s.attention_bias if s.attention_output_bias is None else s.attention_output_bias
+    self_attention = SelfAttention(
+        s.d_model,
+        s.num_heads,
+        head_dim=s.head_dim,
+        bias=s.attention_bias,
+        output_bias=output_bias,
+        sight=Sight(s.causal, s.windows[layer] if s.windows else None),
+        scale=s.attention_scale,
+        dropout=s.attention_dropout,
+    )
+    cross_attention = None
+    if s.memory_width is not None:
+        cross_attention = CrossAttention(
+            s.d_model,
+            s.memory_width,
+            s.num_heads,
+            head_dim=s.head_dim,
+            bias=s.attention_bias,
+            output_bias=output_bias,
+            scale=s.attention_scale,
+            dropout=s.attention_dropout,
+        )
+    feed_forward = FeedForward(
+        s.d_model, s.d_ff, s.activation, gated=s.gated, bias=s.feed_forward_bias, dropout=s.feed_forward_dropout
+    )
+    return Block(
+        self_attention,
+        cross_attention,
+        feed_forward,
+        lambda: _norm(s),
+        pre_norm=s.pre_norm,
+        first_norm=s.first_norm or layer > 0,
+        attention_dropout=_first_set(s.attention_output_dropout, s.dropout),
+        feed_forward_dropout=_first_set(s.feed_forward_output_dropout, s.dropout),
+    )
+
+
+def _norm(s: Settings) -> nn.Module:
+    return make_norm(s.norm, s.d_model, s.norm_eps, s.norm_bias)
+
+
+def _first_set(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value

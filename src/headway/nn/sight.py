@@ -1,0 +1,41 @@
+"""Which keys a query sees: all of them, none that come later, or those near it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["EVERYWHERE", "Sight"]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A rule over positions. Query i stands at key i, or `offset` later where its sequence's first keys are cached."""
+
+    causal: bool = False
+    """No query sees a later key."""
+
+    window: int | None = None
+    """No query sees a key that stands further away than this; none: distance does not matter."""
+
+    def sees_all(self, num_queries: int, num_keys: int) -> bool:
+        """Whether the rule hides nothing from these queries, the last of which stands at the last key."""
+        hides_later = self.causal and num_queries > 1
+        return not hides_later and (self.window is None or self.window >= num_keys - 1)
+
+    def mask(self, num_queries: int, num_keys: int, device: torch.device | str = "cpu", offset: int = 0) -> Tensor:
+        """Which keys each query sees; query 0 stands at key `offset`.
+
+        *Shape:* (num_queries, num_keys), bool, True = attend
+        """
+        queries = torch.arange(offset, offset + num_queries, device=device)[:, None]
+        distance = torch.arange(num_keys, device=device) - queries
+        visible = torch.ones(distance.shape, dtype=torch.bool, device=device)
+        if self.causal:
+            visible &= distance <= 0
+        if self.window is not None:
+            visible &= distance.abs() <= self.window
+        return visible
+
+
+EVERYWHERE = Sight()

@@ -1,0 +1,158 @@
+"""Families that write text, against the library that their checkpoints come from: at once, word by word, and saved."""
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from torch import Tensor
+
+from headway.checkpoints.family import all_families
+from headway.checkpoints.load import LoadedLanguageModel, load_language_model
+from headway.checkpoints.save import save_language_model
+from headway.models.language import LanguageModel, shift_right
+from headway.nn.packing import Packing
+
+CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+# Logits of these wide models reach 20: one unit in the last place of a product of other shapes is 2e-6 of that.
+CACHED = {"atol": 2e-5, "rtol": 1e-5}
+
+
+def oracle(folder: Path):
+    """The same folder in `transformers`, and what it says about the weights."""
+    import transformers
+
+    kind = getattr(transformers, json.loads((folder / "config.json").read_text())["architectures"][0])
+    model, info = kind.from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values()), info
+    for module in model.modules():
+        # transformers 5.23 leaves the sinusoids of one family without numbers when it loads a folder.
+        if isinstance(table := getattr(module, "weights", None), Tensor) and table.is_meta:
+            module.weights = module.get_embedding(*table.shape, module.padding_idx)
+    return model.eval()
+
+
+SOURCES, TARGETS = [20, 1, 7, 7, 12], [3, 20, 1, 11, 11]
+
+
+def draw_sources(model: LanguageModel, seed: int) -> list[Tensor]:
+    """Random ids or pictures, or nothing for a model that only writes."""
+    if model.encoder is None:
+        return []
+    patches, generator = model.encoder.settings.patches, torch.Generator().manual_seed(seed)
+    if patches is not None:
+        shape = (patches.num_channels, patches.image_size, patches.image_size)
+        return [torch.randn(shape, generator=generator) for _ in SOURCES]
+    return [torch.randint(5, model.encoder.settings.vocabulary_size, (n,), generator=generator) for n in SOURCES]
+
+
+def draw_targets(model: LanguageModel, seed: int, lengths: list[int] = TARGETS) -> list[Tensor]:
+    """Random ids; never those of padding, end and start."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randint(5, model.decoder.settings.vocabulary_size, (n,), generator=generator) for n in lengths]
+
+
+def their_logits(theirs, sources: list[Tensor], targets: list[Tensor]) -> Tensor:
+    if not sources:
+        return torch.cat([theirs(input_ids=target[None]).logits[0] for target in targets])
+    pictures = sources[0].ndim == 3
+    names = (
+        "pixel_values" if pictures else "input_ids",
+        "input_ids" if hasattr(theirs, "text_decoder") else "decoder_input_ids",
+    )
+    pairs = zip(sources, targets, strict=True)
+    return torch.cat([theirs(**dict(zip(names, (s[None], t[None]), strict=True))).logits[0] for s, t in pairs])
+
+
+def encode(model: LanguageModel, sources: list[Tensor]):
+    if model.encoder is None:
+        return None
+    patches = model.encoder.settings.patches
+    if patches is not None:
+        return model.encode(torch.stack(sources), Packing([patches.num_tokens] * len(sources)))
+    return model.encode(torch.cat(sources), Packing(map(len, sources)))
+
+
+def our_logits(model: LanguageModel, sources: list[Tensor], targets: list[Tensor]) -> Tensor:
+    return model.decode(torch.cat(targets), Packing(map(len, targets)), encode(model, sources))
+
+
+def test_teacher_forcing_gives_the_same_logits_and_gradients(random_writer: Path) -> None:
+    theirs, ours = oracle(random_writer), load_language_model(random_writer)
+    sources = draw_sources(ours.model, 0)
+    targets = draw_targets(ours.model, 1)
+    expected, actual = their_logits(theirs, sources, targets), our_logits(ours.model, sources, targets)
+    torch.testing.assert_close(actual, expected, **CLOSE)
+    labels = torch.cat(draw_targets(ours.model, 2))
+    for logits in (expected, actual):
+        torch.nn.functional.cross_entropy(logits, labels).backward()
+    assert_same_gradients(ours, theirs)
+
+
+def assert_same_gradients(ours: LoadedLanguageModel, theirs: torch.nn.Module) -> None:
+    table = all_families()[ours.family].table(ours.model.architecture)
+    trained = {table.current_name(n): p.grad for n, p in theirs.named_parameters() if p.grad is not None}
+    total = torch.stack([gradient.norm() for gradient in trained.values()]).norm()
+    for name, parameter in ours.model.named_parameters():
+        if name == "language_head.bias" and "final_logits_bias" in dict(theirs.named_buffers()):
+            continue  # the oracle does not train it
+        for their_name, gradient in table.views(name, parameter.grad.to_dense()).items():
+            expected = trained.pop(their_name)
+            # The key's bias has no gradient but noise (a softmax does not see what is added to all its scores).
+            assert (gradient - expected).norm() <= 1e-4 * expected.norm() + 1e-6 * total, their_name
+    assert not trained
+
+
+@torch.no_grad()
+def test_word_by_word_with_a_cache_gives_what_all_at_once_gives(random_writer: Path) -> None:
+    model = load_language_model(random_writer).model
+    sources = draw_sources(model, 3)
+    alike = model.decoder.relative_bias is not None
+    targets = draw_targets(model, 4, [14] * 5 if alike else [14, 20, 11, 19, 17])
+    prompts = [4] * 5 if alike else [1, 8, 2, 3, 8]
+    expected = our_logits(model, sources, targets).split([len(target) for target in targets])
+
+    memory, cache = encode(model, sources), model.new_cache(len(targets))
+    first = torch.cat([target[:count] for target, count in zip(targets, prompts, strict=True)])
+    packing = Packing(prompts)
+    steps = [model.decode(first, packing, memory, cache).split(prompts)]
+    for step in range(9):
+        new = torch.stack([target[count + step] for target, count in zip(targets, prompts, strict=True)])
+        steps.append(model.decode(new, Packing([1] * 5), memory, cache).split(1))
+    for index, count in enumerate(prompts):
+        written = torch.cat([step[index] for step in steps])
+        torch.testing.assert_close(written, expected[index][: count + 9], **CACHED)
+
+
+@torch.no_grad()
+def test_a_cache_follows_the_sequences_that_are_kept(random_decoder: Path) -> None:
+    model = load_language_model(random_decoder).model
+    targets = draw_targets(model, 5, [6, 6, 6])
+    cache = model.new_cache(3)
+    model.decode(torch.cat(targets), Packing([6] * 3), cache=cache)
+    cache.select(torch.tensor([2, 0, 2]))
+    new = torch.tensor([5, 6, 7])
+    written = model.decode(new, Packing([1] * 3), cache=cache)
+    kept = [torch.cat((targets[row], token[None])) for row, token in zip((2, 0, 2), new, strict=True)]
+    expected = our_logits(model, [], kept).view(3, 7, -1)[:, -1]
+    torch.testing.assert_close(written, expected, **CLOSE)
+
+
+@torch.no_grad()
+def test_saved_by_us_it_opens_in_transformers_with_the_same_logits(random_writer: Path, tmp_path: Path) -> None:
+    theirs, ours = oracle(random_writer), load_language_model(random_writer)
+    sources, targets = draw_sources(ours.model, 6), draw_targets(ours.model, 7)
+    expected = their_logits(theirs, sources, targets)
+    torch.testing.assert_close(our_logits(ours.model, sources, targets), expected, **CLOSE)
+    alone = [our_logits(ours.model, sources[i : i + 1], targets[i : i + 1]) for i in range(len(targets))]
+    torch.testing.assert_close(our_logits(ours.model, sources, targets), torch.cat(alone), **CLOSE)
+    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    save_language_model(tmp_path / "ours", ours.model, config=ours.config, tokenizer=tokenizer)
+    torch.testing.assert_close(their_logits(oracle(tmp_path / "ours"), sources, targets), expected, **CLOSE)
+    assert load_language_model(tmp_path / "ours").model.architecture == ours.model.architecture
+
+
+def test_targets_are_shifted_once_and_here() -> None:
+    target, packing = torch.tensor([11, 12, 13, 21, 31, 32]), Packing([3, 1, 2])
+    assert shift_right(target, packing, 9).tolist() == [9, 11, 12, 9, 9, 31]
