@@ -399,3 +399,9 @@ def random_decoder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "theirs"
     save_random_writer(folder, "gpt2", request.param)
     return folder
+
+
+@pytest.fixture
+def write_classifier() -> Callable[[Path, str, int], None]:
+    """Writes a tiny random classifier of a family."""
+    return save_random_classifier

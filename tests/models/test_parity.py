@@ -195,3 +195,17 @@ def test_the_real_weights_take_random_lengths(minilm: tuple[LoadedClassifier, Pa
     sequences = random_sequences(5, 30522, 512, 2, count=5)
     with torch.no_grad():
         torch.testing.assert_close(packed_logits(loaded, sequences), oracle_logits(theirs, sequences), **LOGITS)
+
+
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
+def test_a_model_that_was_asked_can_be_trained_on_the_same_lengths(
+    tmp_path: Path, family: str, write_classifier: Callable[[Path, str, int], None]
+) -> None:
+    """What is kept from batch to batch must not be an inference tensor, which autograd refuses."""
+    write_classifier(tmp_path, family, 3)
+    model = load_classifier(tmp_path).model.train()
+    ids, packing = torch.randint(5, 97, (9,)), Packing([4, 5])
+    with torch.inference_mode():
+        model(ids, packing)
+    model(ids, packing).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from headway.nn.packing import Packing
+from headway.nn.packing import Packing, outliving
 from headway.nn.sight import EVERYWHERE, Sight
 
 __all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs"]
@@ -123,6 +123,11 @@ def bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight = EVERY
         num_heads: Heads of each row.
         sight: Which keys each query sees.
     """
+    with outliving():
+        return _bucket(queries, keys, num_heads, sight)
+
+
+def _bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight) -> Buckets:
     runs = _runs(queries, keys, MOST_PADDED_WORK)
     key_matrices = Matrices(keys, [(run.num_sequences, run.key_length) for run in runs], num_heads)
     query_matrices = key_matrices

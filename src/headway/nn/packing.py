@@ -1,12 +1,18 @@
 """Sequences of different lengths as one tensor, without padding."""
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-__all__ = ["Packing"]
+__all__ = ["Packing", "outliving"]
+
+
+def outliving() -> AbstractContextManager[None]:
+    """For tensors that are kept: made while a model is only asked, they can be used when it is trained later."""
+    return torch.inference_mode(False)
 
 
 class Packing:
@@ -52,8 +58,9 @@ class Packing:
 
         *Shape:* (sequences + 1,), int32, as the variable-length kernels want it.
         """
-        lengths = torch.tensor((0, *self.lengths), dtype=torch.int32)
-        return lengths.cumsum(0, dtype=torch.int32).to(self.device, non_blocking=True)
+        with outliving():
+            lengths = torch.tensor((0, *self.lengths), dtype=torch.int32)
+            return lengths.cumsum(0, dtype=torch.int32).to(self.device, non_blocking=True)
 
     @cached_property
     def positions(self) -> Tensor:
@@ -61,8 +68,9 @@ class Packing:
 
         *Shape:* (tokens,), int64.
         """
-        positions = torch.cat([torch.arange(length) for length in self.lengths])
-        return positions.to(self.device, non_blocking=True)
+        with outliving():
+            positions = torch.cat([torch.arange(length) for length in self.lengths])
+            return positions.to(self.device, non_blocking=True)
 
     @cached_property
     def mask(self) -> Tensor:
@@ -70,7 +78,8 @@ class Packing:
 
         *Shape:* (sequences, max_length), bool, True = a token is there.
         """
-        return torch.arange(self.max_length, device=self.device) < self.offsets.diff()[:, None]
+        with outliving():
+            return torch.arange(self.max_length, device=self.device) < self.offsets.diff()[:, None]
 
     @property
     def firsts(self) -> "Packing":

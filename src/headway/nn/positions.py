@@ -6,7 +6,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from headway.nn.packing import Packing
+from headway.nn.packing import Packing, outliving
 
 __all__ = ["RelativeBias", "Rotation", "rotate", "rotation", "sinusoids"]
 
@@ -36,10 +36,11 @@ def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tens
 @lru_cache(maxsize=8)  # the layers of a model share one or two
 def rotation(packing: Packing, head_dim: int, theta: float) -> Rotation:
     """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15)."""
-    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=packing.device) / head_dim
-    angles = packing.positions[:, None].float() * (1.0 / theta**exponents)
-    angles = torch.cat((angles, angles), -1)[:, None]
-    return angles.cos(), angles.sin()
+    with outliving():
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=packing.device) / head_dim
+        angles = packing.positions[:, None].float() * (1.0 / theta**exponents)
+        angles = torch.cat((angles, angles), -1)[:, None]
+        return angles.cos(), angles.sin()
 
 
 def rotate(vectors: Tensor, rotation: Rotation) -> Tensor:
