@@ -36,13 +36,23 @@ from headway.training.optimizer import Optimizer
 __all__ = ["main", "measure"]
 
 
-def _encoder(**settings: int) -> Architecture:
-    return Architecture(encoder=Stack(max_positions=512, num_token_types=2, **settings), head=Head())  # type: ignore[arg-type]
+def _encoder(vocabulary_size: int, d_model: int, d_ff: int, num_layers: int) -> Architecture:
+    """A classifier with heads of width 64, or two of them where that is less."""
+    stack = Stack(
+        vocabulary_size=vocabulary_size,
+        max_positions=512,
+        num_token_types=2,
+        d_model=d_model,
+        d_ff=d_ff,
+        num_layers=num_layers,
+        num_heads=max(2, d_model // 64),
+    )
+    return Architecture(encoder=stack, head=Head())
 
 
 SHAPES = {
-    "base": _encoder(vocabulary_size=30_522, d_model=768, d_ff=3_072, num_layers=12, num_heads=12),
-    "tiny": _encoder(vocabulary_size=1_000, d_model=64, d_ff=128, num_layers=2, num_heads=2),
+    "base": _encoder(vocabulary_size=30_522, d_model=768, d_ff=3_072, num_layers=12),
+    "tiny": _encoder(vocabulary_size=1_000, d_model=64, d_ff=128, num_layers=2),
 }
 
 
