@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from headway.checkpoints.config import checkpoint_error, read_json
-from headway.checkpoints.family import family_of, read_architecture
+from headway.checkpoints.family import Family, family_of, read_architecture
 from headway.checkpoints.labels import StoredLabels, read_labels
 from headway.checkpoints.tokenizer import has_tokenizer
 from headway.checkpoints.transfer import Checkpoint, load_weights
@@ -99,10 +99,8 @@ def load_classifier(
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
     """
     folder = Path(folder)
-    config = read_model_config(folder)
+    config, family, architecture = _read_settings(folder, dropouts)
     where = folder / "config.json"
-    family = family_of(config, where)
-    architecture = read_architecture(family, config, where).with_dropout(**(dropouts or {}))
     if architecture.head is None:
         raise CheckpointError(
             f"{where}: this model ({config['model_type']}) writes text; classifying with it is not supported. "
@@ -173,10 +171,8 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
     """
     folder = Path(folder)
-    config = read_model_config(folder)
+    config, family, architecture = _read_settings(folder, dropouts)
     where = folder / "config.json"
-    family = family_of(config, where)
-    architecture = read_architecture(family, config, where).with_dropout(**(dropouts or {}))
     if architecture.decoder is None or architecture.language_head is None:
         raise CheckpointError(
             f"{where}: this model ({config['model_type']}) does not write text. Choose one with a decoder, such as "
@@ -188,6 +184,14 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
     model = empty_language_model(architecture)
     load_weights(model, checkpoint)
     return LoadedLanguageModel(model.eval(), str(config["model_type"]), config)
+
+
+def _read_settings(folder: Path, dropouts: Mapping[str, float] | None) -> tuple[dict[str, Any], Family, Architecture]:
+    """What the folder's `config.json` says: itself, its family, and the settings that it describes."""
+    config = read_model_config(folder)
+    where = folder / "config.json"
+    family = family_of(config, where)
+    return config, family, read_architecture(family, config, where).with_dropout(**(dropouts or {}))
 
 
 def _is_tied(checkpoint: Checkpoint, architecture: Architecture) -> bool:

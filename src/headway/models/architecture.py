@@ -24,9 +24,6 @@ class Patches:
     num_channels: int = 3
     """Colours."""
 
-    bias: bool = True
-    """Whether the map has a bias."""
-
     leading_tokens: int = 1
     """Learned tokens before the squares: the one that a classifier reads, and, for DeiT, the distillation token."""
 

@@ -155,7 +155,6 @@ def _patch_embeddings(s: Settings) -> PatchEmbeddings:
         image_size=s.patches.image_size,
         patch_size=s.patches.patch_size,
         num_channels=s.patches.num_channels,
-        bias=s.patches.bias,
         leading=s.patches.leading_tokens,
         dropout=_first_set(s.embedding_dropout, s.dropout),
     )

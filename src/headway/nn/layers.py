@@ -188,14 +188,13 @@ class PatchEmbeddings(nn.Module):
         image_size: int,
         patch_size: int,
         num_channels: int,
-        bias: bool,
         leading: int,
         dropout: float,
     ) -> None:
         super().__init__()
         self.image_size, self.num_channels = image_size, num_channels
         self.num_tokens = leading + (image_size // patch_size) ** 2
-        self.patch = nn.Conv2d(num_channels, d_model, patch_size, stride=patch_size, bias=bias)
+        self.patch = nn.Conv2d(num_channels, d_model, patch_size, stride=patch_size)
         self.leading = nn.Parameter(torch.zeros(leading, 1, d_model))
         self.position = nn.Parameter(torch.zeros(1, self.num_tokens, d_model))
         self.dropout = Dropout(dropout)
