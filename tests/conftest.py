@@ -26,6 +26,31 @@ def review_texts() -> list[str]:
         return [row["text"] for row in csv.DictReader(file)]
 
 
+ODD_TEXTS = [
+    "",
+    " ",
+    "\n\t\r\v\f",
+    "I love this product!",
+    "naïve café, Ångström; ça coûte 3½ €",
+    "cafe\u0301 n\u0303 i\u0307stanbul İSTANBUL ﬁne ß ẞ",
+    "😀👍🏽👨‍👩‍👧‍👦🇩🇪 ☂️ a😀b",
+    "我喜歡這個產品。 日本語テキスト 한국어",
+    "شكرا جزيلا שלום हिन्दी ไทย",
+    "null\x00 bell\x07 del\x7f soft\u00adhyphen zero\u200bwidth \ufeffbom \u2028line \ufffd",
+    "[CLS] a [SEP] b[MASK]c [PAD] [UNK] [sep]",
+    "don't stop-believing… «quotes» “curly” a_b@c.d #tag http://x.y/z?q=1",
+    "x" * 99 + " " + "x" * 100 + " " + "x" * 101,
+    "\U0001d400\U0001d401 \U000e0001 \ud7ff 𠀀",
+    "word " * 700,
+]
+
+
+@pytest.fixture(scope="session")
+def odd_texts() -> list[str]:
+    """Empty, emoji, combining marks, other scripts, control characters, special tokens, and a very long one."""
+    return ODD_TEXTS
+
+
 @pytest.fixture(scope="session")
 def word_pieces(review_texts: list[str]) -> dict[str, int]:
     """A small real vocabulary of word pieces."""

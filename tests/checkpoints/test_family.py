@@ -1,6 +1,9 @@
 """Families are found by their files, and nothing but their files names them."""
 
 import ast
+import functools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,3 +57,37 @@ def test_what_a_config_leaves_out_is_what_transformers_takes(model_type: str) ->
     written = AutoConfig.for_model(model_type).to_dict()
     expected = read_architecture(family, written, where)
     assert read_architecture(family, {"model_type": model_type}, where) == expected
+
+
+# Published checkpoints that messages name as an example, and two parts of the tokenizers library.
+NO_FAMILY = {"bert-base-uncased", "t5-small", "BertNormalizer", "BertPreTokenizer"}
+
+
+def test_a_family_is_named_in_its_own_file_only() -> None:
+    """No code and no message elsewhere; docstrings may say whose rule it is."""
+    types = "|".join(re.escape(name) for name in all_families())
+    classes = "|".join(sorted({prefix for family in all_families().values() for prefix in family.model_types.values()}))
+    named = re.compile(rf"(?<![A-Za-z])(?i:{types})(?![A-Za-z])|(?<![A-Za-z])({classes})(?=[A-Z]|\b)")
+    found = []
+    for file in sorted(SOURCE.rglob("*.py")):
+        if file.parent.name == "families":
+            continue
+        for line, text in words_of_code(ast.parse(file.read_text())):
+            rest = functools.reduce(lambda rest, allowed: rest.replace(allowed, ""), NO_FAMILY, text)
+            if named.search(rest):
+                found.append(f"{file.relative_to(SOURCE)}:{line}: {text[:60]}")
+    assert found == []
+
+
+def words_of_code(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Names and texts with their lines, without docstrings."""
+    documents = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+            yield node.lineno, node.value
+        elif isinstance(node, ast.Name | ast.FunctionDef | ast.ClassDef):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.name
+        elif isinstance(node, ast.Attribute | ast.arg | ast.keyword):
+            yield node.lineno, (node.attr if isinstance(node, ast.Attribute) else node.arg) or ""

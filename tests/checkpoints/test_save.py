@@ -7,17 +7,21 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from tokenizers import Tokenizer
 
 from headway.checkpoints.load import LoadedClassifier, load_classifier
 from headway.checkpoints.save import save_classifier
 from headway.checkpoints.tokenizer import load_tokenizer
+from headway.data.tokenizer import Tokenizer
 from headway.errors import CheckpointError, HeadwayError
 
 
 @pytest.fixture
 def loaded(pristine: Path) -> LoadedClassifier:
     return load_classifier(pristine)
+
+
+def _ids(folder: Path, text: str) -> list[int]:
+    return load_tokenizer(folder).encode([text])[0].input_ids.tolist()
 
 
 def save(folder: Path, loaded: LoadedClassifier, tokenizer: Path | Tokenizer, **changes: object) -> None:
@@ -36,7 +40,7 @@ def test_a_saved_model_is_read_back_bit_by_bit(
     assert again.model.architecture == loaded.model.architecture
     for name, weight in loaded.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], weight), name
-    assert load_tokenizer(folder).encode("good!").ids == load_tokenizer(pristine).encode("good!").ids
+    assert _ids(folder, "good!") == _ids(pristine, "good!")
     assert sorted(path.name for path in folder.iterdir()) == [
         "config.json",
         "model.safetensors",

@@ -8,35 +8,21 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
 
 from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
+from headway.data.tokenizer import Text, Tokenizer
 from headway.errors import CheckpointError
-
-ODD_TEXTS = [
-    "",
-    " ",
-    "\n\t\r\v\f",
-    "I love this product!",
-    "naïve café, Ångström; ça coûte 3½ €",
-    "cafe\u0301 n\u0303 i\u0307stanbul İSTANBUL ﬁne ß ẞ",
-    "😀👍🏽👨‍👩‍👧‍👦🇩🇪 ☂️ a😀b",
-    "我喜歡這個產品。 日本語テキスト 한국어",
-    "شكرا جزيلا שלום हिन्दी ไทย",
-    "null\x00 bell\x07 del\x7f soft\u00adhyphen zero\u200bwidth \ufeffbom \u2028line \ufffd",
-    "[CLS] a [SEP] b[MASK]c [PAD] [UNK] [sep]",
-    "don't stop-believing… «quotes» “curly” a_b@c.d #tag http://x.y/z?q=1",
-    "x" * 99 + " " + "x" * 100 + " " + "x" * 101,
-    "\U0001d400\U0001d401 \U000e0001 \ud7ff 𠀀",
-    "word " * 700,
-]
 
 
 def same_ids(ours: Tokenizer, theirs: Callable[..., dict[str, list[int]]], text: str, pair: str | None = None) -> None:
     expected = theirs(text, pair)
-    actual = ours.encode(text) if pair is None else ours.encode(text, pair)
-    assert actual.ids == expected["input_ids"]
-    assert actual.type_ids == expected["token_type_ids"]
+    [actual] = ours.encode([text if pair is None else (text, pair)])
+    assert actual.input_ids.tolist() == expected["input_ids"]
+    assert actual.token_types is None or actual.token_types.tolist() == expected["token_type_ids"]
+
+
+def ids(tokenizer: Tokenizer, text: Text) -> list[int]:
+    return tokenizer.encode([text])[0].input_ids.tolist()
 
 
 @pytest.fixture(scope="module")
@@ -63,10 +49,12 @@ def ours(request: pytest.FixtureRequest, minilm_folder: Path, tmp_path_factory: 
     return load_tokenizer(folder, vocabulary_size=30522)
 
 
-def test_real_and_odd_texts_have_the_same_ids(ours: Tokenizer, oracle: Callable, review_texts: list[str]) -> None:
-    for text in [*review_texts, *ODD_TEXTS]:
+def test_real_and_odd_texts_have_the_same_ids(
+    ours: Tokenizer, oracle: Callable, review_texts: list[str], odd_texts: list[str]
+) -> None:
+    for text in [*review_texts, *odd_texts]:
         same_ids(ours, oracle, text)
-    for first, second in zip(ODD_TEXTS, reversed(ODD_TEXTS), strict=True):
+    for first, second in zip(odd_texts, reversed(odd_texts), strict=True):
         same_ids(ours, oracle, first, second)
 
 
@@ -78,9 +66,8 @@ def test_any_text_has_the_same_ids(ours: Tokenizer, oracle: Callable, text: str,
 
 def test_nothing_is_padded_or_cut(ours: Tokenizer) -> None:
     """The published tokenizer.json pads and cuts to 128."""
-    assert ours.padding is None
-    assert ours.truncation is None
-    assert [len(item.ids) for item in ours.encode_batch(["good", "word " * 700])] == [3, 702]
+    assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700])] == [3, 702]
+    assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700], max_length=9)] == [3, 9]
 
 
 @pytest.mark.parametrize(
@@ -99,27 +86,29 @@ def test_nothing_is_padded_or_cut(ours: Tokenizer) -> None:
         },
     ],
 )
-def test_the_settings_of_a_vocabulary_are_read(minilm_folder: Path, tmp_path: Path, config: dict[str, object]) -> None:
+def test_the_settings_of_a_vocabulary_are_read(
+    minilm_folder: Path, tmp_path: Path, odd_texts: list[str], config: dict[str, object]
+) -> None:
     from transformers import AutoTokenizer
 
     shutil.copy(minilm_folder / "vocab.txt", tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"} | config))
     ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    for text in [*ODD_TEXTS, "a <emoji> b newword Newword renewwords"]:
+    for text in [*odd_texts, "a <emoji> b newword Newword renewwords"]:
         same_ids(ours, lambda text, pair: theirs(text, pair, verbose=False), text)
 
 
 def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_path: Path) -> None:
     shutil.copy(minilm_folder / "vocab.txt", tmp_path)
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<b>": 30523, "<a>": 30522}))
-    assert load_tokenizer(tmp_path).encode("x <a> <b>").ids[2:-1] == [30522, 30523]
+    assert ids(load_tokenizer(tmp_path), "x <a> <b>")[2:-1] == [30522, 30523]
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<a>": 40000}))
     with pytest.raises(CheckpointError, match="the added token '<a>' should have id 40000"):
         load_tokenizer(tmp_path)
 
 
 def test_what_is_no_tokenizer_is_refused(minilm_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no tokenizer: neither tokenizer\.json nor vocab\.txt"):
+    with pytest.raises(CheckpointError, match=r"no tokenizer: neither tokenizer\.json nor .*vocab\.txt"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\nword\n")
     with pytest.raises(CheckpointError, match=r"vocab\.txt: lacks \[SEP\]"):
@@ -143,26 +132,34 @@ def test_what_is_no_tokenizer_is_refused(minilm_folder: Path, tmp_path: Path) ->
     [
         {"strip_accents": {"a": 1}},
         {"do_lower_case": 0},
-        {"added_tokens_decoder": None},
+        {"added_tokens_decoder": 3},
         {"added_tokens_decoder": {"x": 1}},
+        {"cls_token": ["[CLS]"]},
+        {"cls_token": {"kind": "AddedToken"}},
     ],
 )
 def test_a_setting_of_the_wrong_kind_is_refused(minilm_folder: Path, tmp_path: Path, config: dict[str, object]) -> None:
     shutil.copy(minilm_folder / "vocab.txt", tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=r"tokenizer_config\.json: has a value of the wrong kind"):
+    with pytest.raises(
+        CheckpointError, match=r"tokenizer_config\.json: (has a value of the wrong kind|\".*\" is .*, but should be)"
+    ):
         load_tokenizer(tmp_path)
 
 
-@pytest.mark.parametrize("source", [True, False], ids=["with its source", "from nothing but itself"])
-def test_saved_by_us_opens_in_transformers(minilm_folder: Path, tmp_path: Path, source: bool) -> None:
+@pytest.mark.parametrize("described", [True, False], ids=["with its description", "from nothing but itself"])
+def test_saved_by_us_opens_in_transformers(
+    minilm_folder: Path, tmp_path: Path, odd_texts: list[str], described: bool
+) -> None:
     from transformers import AutoTokenizer
 
-    ours = load_tokenizer(minilm_folder)
-    save_tokenizer(tmp_path, ours, max_length=512, source=minilm_folder if source else None)
+    if not described:
+        shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
+    ours = load_tokenizer(minilm_folder if described else tmp_path)
+    save_tokenizer(tmp_path, ours, max_length=512)
     theirs = AutoTokenizer.from_pretrained(tmp_path)
     assert theirs.model_max_length == 512
     assert (theirs.cls_token, theirs.sep_token, theirs.pad_token_id) == ("[CLS]", "[SEP]", 0)
     again = load_tokenizer(tmp_path)
-    for text in ODD_TEXTS:
-        assert theirs(text, verbose=False)["input_ids"] == ours.encode(text).ids == again.encode(text).ids
+    for text in odd_texts:
+        assert theirs(text, verbose=False)["input_ids"] == ids(ours, text) == ids(again, text)

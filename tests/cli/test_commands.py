@@ -96,6 +96,16 @@ def test_inspect_a_model_and_a_file(trained, reviews_file, headway_command):
     assert sum(sum(counts.values()) for counts in checked["counts"].values()) == 400
 
 
+def test_tokens_that_the_model_does_not_know_are_told(headway_command, tmp_path):
+    rows = [f"nice item number {i} ꙮ,good\nbad item number {i},bad" for i in range(30)]
+    (tmp_path / "data.csv").write_text("text,label\n" + "\n".join(rows))
+    done = headway_command("inspect", tmp_path / "data.csv", "--model", "minilm", "--json")
+    found = {finding["name"]: finding for finding in json.loads(done.stdout)["findings"]}
+    assert found["unknown_tokens"]["severity"] == "warning"
+    assert found["unknown_tokens"]["count"] > 20
+    assert "ꙮ" in found["unknown_tokens"]["examples"][0]
+
+
 def test_the_written_settings_run_the_same_training_again(trained, headway_command, tmp_path):
     again = tmp_path / "again"
     done = headway_command("train", "--config", trained / "headway" / "run.json", "--output", again)

@@ -155,7 +155,10 @@ def test_saved_by_us_opens_in_transformers_with_the_same_answers(
     sequences = random_sequences(0, theirs.config.vocab_size, 40, 2)
     torch.testing.assert_close(packed_logits(ours, sequences), oracle_logits(theirs, sequences), **LOGITS)
     text = "I love this product, but [SEP] the battery is terrible! ☂"
-    assert AutoTokenizer.from_pretrained(folder)(text)["input_ids"] == load_tokenizer(folder).encode(text).ids
+    assert (
+        AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
+        == load_tokenizer(folder).encode([text])[0].input_ids.tolist()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -177,8 +180,8 @@ def test_the_real_weights_give_the_same_logits(minilm: tuple[LoadedClassifier, P
     loaded, folder = minilm
     theirs, tokenizer, own = oracle(folder), AutoTokenizer.from_pretrained(folder), load_tokenizer(folder)
     texts = [*review_texts[:12], "", "!", "a" * 300, "word " * 510]
-    encoded = [own.encode(text) for text in texts]
-    sequences = [(torch.tensor(item.ids), torch.tensor(item.type_ids)) for item in encoded]
+    encoded = [torch.from_numpy(item.input_ids) for item in own.encode(texts)]
+    sequences = [(ids, torch.zeros_like(ids)) for ids in encoded]
     lengths = [len(ids) for ids, _ in sequences]
     assert (min(lengths), max(lengths)) == (2, 512)
     with torch.no_grad():

@@ -4,7 +4,7 @@ import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from headway.checkpoints import families
 from headway.checkpoints.config import ConfigReader, checkpoint_error
 from headway.checkpoints.rules import Rule, WeightTable
+from headway.checkpoints.vocabularies import Vocabulary
 from headway.errors import CheckpointError
 from headway.models.architecture import Architecture
 
@@ -47,6 +48,12 @@ class Family:
 
     base: str = ""
     """The module that a classifier's names begin with and that a bare encoder's lack."""
+
+    tokenizers: Mapping[str, Callable[[ConfigReader], Vocabulary]] = field(default_factory=dict)
+    """Its tokenizer classes (without the ending Fast), the usual one first: `tokenizer_config.json` → its form."""
+
+    text_part: str = ""
+    """The part of a composed model's `config.json` whose family says which tokenizer is usual."""
 
     def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
         """The weights' names for these settings."""

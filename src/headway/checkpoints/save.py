@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
-from tokenizers import Tokenizer
 from torch import nn
 
 from headway.checkpoints.family import family_of
@@ -14,6 +13,7 @@ from headway.checkpoints.labels import label_config
 from headway.checkpoints.load import empty_classifier, empty_language_model
 from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
 from headway.checkpoints.transfer import export_weights
+from headway.data.tokenizer import Tokenizer
 from headway.files import replacing, write_atomically
 from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
@@ -88,12 +88,11 @@ def _save(
         "architectures": [family.model_types[config["model_type"]] + class_ending],
         "dtype": "float32",
     }
-    source = tokenizer if isinstance(tokenizer, Path) else None
     loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
     with replacing(folder / "model.safetensors") as temporary:
         weights = export_weights(model, family.table(architecture)) | family.fixed(architecture)
         save_file(weights, temporary, metadata={"format": "pt"})
-    save_tokenizer(folder, loaded, architecture.reader.max_positions, source)
+    save_tokenizer(folder, loaded, architecture.reader.max_positions)
     write_atomically(folder / "config.json", json.dumps(written, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
 
 

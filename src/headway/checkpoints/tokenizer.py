@@ -1,185 +1,323 @@
-"""The tokenizer of a model folder, as a `tokenizers.Tokenizer` that neither pads nor cuts."""
+"""The tokenizer of a model folder, which neither pads nor cuts."""
 
+import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokenizers, processors
-from tokenizers.models import WordPiece
+import tokenizers
+from tokenizers import AddedToken, processors
 
-from headway.checkpoints.config import read_json
+from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
+from headway.checkpoints.family import all_families
+from headway.checkpoints.vocabularies import Languages, Side, Vocabulary
+from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
 from headway.errors import CheckpointError
 from headway.files import write_atomically
 
 __all__ = ["has_tokenizer", "load_tokenizer", "save_tokenizer"]
 
 _TOKENIZER = "tokenizer.json"
-_VOCABULARY = "vocab.txt"
 _CONFIG = "tokenizer_config.json"
 _SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 _ADDED_TOKENS = "added_tokens.json"
-_SPECIAL_TOKENS = {
-    "unk_token": "[UNK]",
-    "sep_token": "[SEP]",
-    "pad_token": "[PAD]",
-    "cls_token": "[CLS]",
-    "mask_token": "[MASK]",
+_ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_USUAL_TOKENS = {
+    "unk_token": ("[UNK]", "<unk>"),
+    "sep_token": ("[SEP]",),
+    "pad_token": ("[PAD]", "<pad>"),
+    "cls_token": ("[CLS]",),
+    "mask_token": ("[MASK]", "<mask>"),
+    "eos_token": ("</s>",),
 }
-# The tokenizer classes that a vocab.txt of word pieces says everything about; others split words their own way first.
-_WORD_PIECE_CLASSES = ("BertTokenizer", "BertTokenizerFast", "ElectraTokenizer", "ElectraTokenizerFast")
+# The class for a tokenizer.json that no class of the ecosystem describes.
+_ANY_CLASS = "PreTrainedTokenizerFast"
+_LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
 
 
 def has_tokenizer(folder: Path) -> bool:
     """Whether the folder holds a tokenizer that `load_tokenizer` reads."""
-    return (folder / _TOKENIZER).is_file() or (folder / _VOCABULARY).is_file()
+    if (folder / _TOKENIZER).is_file():
+        return True
+    return any(_complete(folder, form(ConfigReader({}))) for form in _classes().values())
 
 
-def load_tokenizer(folder: Path, vocabulary_size: int | None = None) -> Tokenizer:
+def load_tokenizer(
+    folder: Path, vocabulary_size: int | None = None, *, side: Side = "source", language: str | None = None
+) -> Tokenizer:
     """The tokenizer of a model folder, with padding and truncation off.
 
+    `tokenizer.json` is taken as it is. Without it, the tokenizer is built from the files of its class: `vocab.txt`,
+    `vocab.json` with `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one
+    that goes with the model's family.
+
     Args:
-        folder: A model folder with `tokenizer.json`, or with `vocab.txt` (BERT's word pieces).
+        folder: A model folder.
         vocabulary_size: Rows of the model's token embedding, to refuse a tokenizer that has more tokens.
+        side: Which texts it shall cut, where a model has two vocabularies or tells languages apart.
+        language: The language of those texts, for a tokenizer that marks it: a code that it knows, or its beginning
+            up to an underscore. When none, the one that the folder names, and for the source the family's usual one.
 
     Raises:
-        CheckpointError: There is none, it is damaged, or it belongs to another model.
+        CheckpointError: There is none, it is damaged, it belongs to another model, or it does not know the language.
     """
     folder = Path(folder)
-    if (folder / _TOKENIZER).is_file():
-        tokenizer = _from_file(folder / _TOKENIZER)
-    elif (folder / _VOCABULARY).is_file():
-        tokenizer = _from_vocabulary(folder)
+    config = _read_config(folder)
+    name, form = _form_of(folder, config)
+    special = _special_tokens(folder / _CONFIG, form.special if form else {}, config)
+    tokens = {role: token.content for role, token in special.items()}
+    tokens["language"] = _language_token(folder, form.languages if form else None, config, side, language)
+    if (folder / _TOKENIZER).is_file() and not (form and form.comes_first and _complete(folder, form)):
+        read = _from_file(folder / _TOKENIZER)
+        if form and form.languages:
+            _put_around(folder, read, form, tokens)
+        tokenizer: Tokenizer = FastTokenizer(read, _described(read, config))
+    elif form and _complete(folder, form):
+        tokenizer = _from_vocabulary(folder, form, {**config, "tokenizer_class": name}, special, tokens, side)
     else:
-        raise CheckpointError(
-            f"{folder}: no tokenizer: neither {_TOKENIZER} nor {_VOCABULARY} is there. Copy them from the model "
-            "that this one was trained from."
-        )
-    largest = max(tokenizer.get_vocab().values(), default=-1)
+        raise _nothing_to_read(folder, config, form)
+    largest = tokenizer.largest_id
     if vocabulary_size is not None and largest >= vocabulary_size:
         raise CheckpointError(
             f"{folder}: the tokenizer has token ids up to {largest}, but the model only knows {vocabulary_size} "
             "tokens. They belong to different models: take both from the same one."
         )
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     return tokenizer
 
 
-def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int, source: Path | None = None) -> None:
+def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
     """Write the tokenizer so that `transformers` opens it too.
 
     Args:
         folder: Where to.
         tokenizer: What to.
         max_length: Longest sequence that the model takes, in tokens.
-        source: The folder that it was read from, whose `tokenizer_config.json` is kept.
     """
-    config = _optional_json(source / _CONFIG) if source else {}
-    special = {role: _content(config.get(role)) or token for role, token in _SPECIAL_TOKENS.items()}
-    special = {role: token for role, token in special.items() if tokenizer.token_to_id(token) is not None}
-    if "tokenizer_class" not in config:
-        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    config = dict(tokenizer.config)
+    config.setdefault("tokenizer_class", _ANY_CLASS)
+    if config["tokenizer_class"] == _ANY_CLASS and "model_input_names" not in config:
         # That class gives no token types unless told to, and a model of pairs would answer wrongly without a word.
-        types = ["token_type_ids"] if any(tokenizer.encode("a", "b").type_ids) else []
+        [pair] = tokenizer.encode([("a", "b")])
+        types = ["token_type_ids"] if pair.token_types is not None and pair.token_types.any() else []
         config["model_input_names"] = ["input_ids", *types, "attention_mask"]
     # A path of the machine where the tokenizer was made, and a limit that may not be this model's.
     config.pop("name_or_path", None)
-    config |= special | {"model_max_length": max_length}
-    write_atomically(folder / _TOKENIZER, tokenizer.to_str(pretty=True))
+    config["model_max_length"] = max_length
+    special = {role: config[role] for role in _ROLES if role in config}
+    for name, content in tokenizer.files().items():
+        write_atomically(folder / name, content)
     write_atomically(folder / _CONFIG, _json(config))
     write_atomically(folder / _SPECIAL_TOKENS_MAP, _json(special))
 
 
-def _from_file(file: Path) -> Tokenizer:
+def _read_config(folder: Path) -> dict[str, Any]:
+    """What the folder says of its tokenizer, in the three files that older and newer versions spread it over."""
+    config = _optional_json(folder / _CONFIG)
+    for key, value in _optional_json(folder / _SPECIAL_TOKENS_MAP).items():
+        config.setdefault(key, value)
+    return config
+
+
+def _classes() -> dict[str, Callable[[ConfigReader], Vocabulary]]:
+    """The tokenizer classes that a family knows: how each reads its `tokenizer_config.json`."""
+    return {name: form for family in all_families().values() for name, form in family.tokenizers.items()}
+
+
+def _form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary | None]:
+    """The tokenizer's class and its form; none for a class that no family knows.
+
+    Raises:
+        CheckpointError: The folder's settings of that class are wrong.
+    """
+    name = _class_of(folder, config)
+    if name not in _classes():
+        return name, None
+    reader = ConfigReader(config)
+    form = _classes()[name](reader)
+    if reader.problems:
+        raise checkpoint_error(folder / _CONFIG, reader.problems)
+    return name, form
+
+
+def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
+    """The class that the folder names, else its family's usual one, else the only one that its files fit."""
+    model = _optional_json(folder / "config.json")
+    named = config.get("tokenizer_class") or model.get("tokenizer_class")
+    if named:
+        plain = str(named).removesuffix("Fast")
+        return plain if plain in _classes() else str(named)
+    forms = {name: form(ConfigReader(config)) for name, form in _classes().items()}
+    fitting = {name: form for name, form in forms.items() if _complete(folder, form)}
+    usual = _usual_class(model)
+    if usual in fitting or not fitting:
+        return usual or _ANY_CLASS
+    first, *others = fitting
+    return first if all(fitting[name] == fitting[first] for name in others) else _ANY_CLASS
+
+
+def _usual_class(model: Mapping[str, Any]) -> str | None:
+    """The first tokenizer class of the family that a `config.json` names."""
+    family = all_families().get(str(model.get("model_type")))
+    if family is None:
+        return None
+    if not family.tokenizers and isinstance(model.get(family.text_part), dict):
+        return _usual_class(model[family.text_part])
+    return next(iter(family.tokenizers), None)
+
+
+def _complete(folder: Path, form: Vocabulary) -> bool:
+    return all((folder / name).is_file() for name in form.files)
+
+
+def _special_tokens(
+    where: Path, usual: Mapping[str, str | AddedToken], config: Mapping[str, Any]
+) -> dict[str, AddedToken]:
+    """The special tokens by role; what the folder names goes before what is usual."""
+    named = {role: config[role] for role in _ROLES if config.get(role) is not None}
     try:
-        return Tokenizer.from_file(str(file))
+        return {role: _added_token(token, special=True) for role, token in ({**usual, **named}).items()}
+    except (TypeError, ValueError, LookupError) as error:
+        raise _wrong_kind(where, error) from error
+
+
+def _language_token(
+    folder: Path, languages: Languages | None, config: Mapping[str, Any], side: Side, wanted: str | None
+) -> str:
+    """The token of the wanted language; an empty text where the tokenizer marks none."""
+    if languages is None:
+        if wanted is None:
+            return ""
+        raise CheckpointError(f'{folder}: its tokenizer marks no languages; leave "{wanted}" out.')
+    code = wanted or config.get(_LANGUAGE_KEYS[side]) or (languages.default if side == "source" else None)
+    if code is None:
+        raise CheckpointError(f"{folder}: say which language it shall write: {_some(languages.codes)}.")
+    fitting = [known for known in languages.codes if code in (known, known.partition("_")[0])]
+    if len(fitting) != 1:
+        close = fitting or difflib.get_close_matches(str(code), languages.codes, n=3)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"It knows {_some(languages.codes)}."
+        raise CheckpointError(f'{folder}: does not know the language "{code}". {hint}')
+    return languages.token_of(fitting[0])
+
+
+def _some(codes: tuple[str, ...]) -> str:
+    return ", ".join(codes[:8]) + (f" or another of its {len(codes)}" if len(codes) > 8 else "")
+
+
+def _from_file(file: Path) -> tokenizers.Tokenizer:
+    try:
+        return tokenizers.Tokenizer.from_file(str(file))
     except Exception as error:  # the library raises nothing more specific
         raise CheckpointError(f"{file}: is not a readable tokenizer ({error}). Fetch it again.") from error
 
 
-def _from_vocabulary(folder: Path) -> Tokenizer:
-    """BERT's word pieces, as the released code reads its settings (https://github.com/google-research/bert)."""
-    config = _optional_json(folder / _CONFIG)
-    kind = config.get("tokenizer_class")
-    if kind is not None and not str(kind).endswith(_WORD_PIECE_CLASSES):
-        raise CheckpointError(
-            f"{folder}: its tokenizer is a {kind}, which cannot be rebuilt from {_VOCABULARY} alone. Save it as "
-            f"{_TOKENIZER} with the program that it belongs to."
-        )
-    vocabulary = _read_vocabulary(folder / _VOCABULARY)
-    try:
-        tokenizer = _word_pieces(vocabulary, config, folder)
-        _add_tokens(tokenizer, folder, config)
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise CheckpointError(
-            f"{folder / _CONFIG}: has a value of the wrong kind ({error}). Fetch it again."
-        ) from error
-    return tokenizer
+def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a tokenizer that lies in one file: what its folder says, and the roles that go unsaid."""
+    contents = {role: _added_token(config[role], special=True).content for role in _ROLES if config.get(role)}
+    for role, usual in _USUAL_TOKENS.items():
+        here = [token for token in usual if tokenizer.token_to_id(token) is not None]
+        if here:
+            contents.setdefault(role, here[0])
+    return {**config, **contents}
 
 
-def _word_pieces(vocabulary: dict[str, int], config: Mapping[str, Any], folder: Path) -> Tokenizer:
-    special = {role: _content(config.get(role)) or token for role, token in _SPECIAL_TOKENS.items()}
-    needed = [special[role] for role in ("unk_token", "cls_token", "sep_token")]
-    absent = [token for token in needed if token not in vocabulary]
+def _from_vocabulary(
+    folder: Path,
+    form: Vocabulary,
+    config: dict[str, Any],
+    special: Mapping[str, AddedToken],
+    tokens: Mapping[str, str],
+    side: Side,
+) -> Tokenizer:
+    added = _added_tokens(folder, config)
+    built = form.build(folder, tokens, side)
+    if isinstance(built, SentencePieceTokenizer):
+        _check_ids(folder, added, built.id_of)
+        return replace(built, config={**config, **{role: tokens[role] for role in special}})
+    built.add_special_tokens([token for token in special.values() if built.token_to_id(token.content) is not None])
+    for _, token in sorted(added.items()):
+        (built.add_special_tokens if token.special else built.add_tokens)([token])
+    _check_ids(folder, added, built.token_to_id)
+    _put_around(folder, built, form, tokens)
+    here = {role: tokens[role] for role in special if built.token_to_id(tokens[role]) is not None}
+    return FastTokenizer(built, {**config, **here})
+
+
+def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, tokens: Mapping[str, str]) -> None:
+    """Have the tokenizer put its form's special tokens around texts."""
+    templates = [template.format_map(tokens) for template in (form.single, form.pair)]
+    used = {word.partition(":")[0] for template in templates for word in template.split()} - {"$A", "$B"}
+    absent = [token for token in sorted(used) if tokenizer.token_to_id(token) is None]
     if absent:
-        raise CheckpointError(
-            f"{folder / _VOCABULARY}: lacks {', '.join(absent)}. It is another model's, or incomplete."
+        raise CheckpointError(f"{folder}: the tokenizer lacks {', '.join(absent)}. It is another model's.")
+    if used:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single=templates[0],
+            pair=templates[1],
+            special_tokens=[(token, tokenizer.token_to_id(token)) for token in sorted(used)],
         )
-    tokenizer = Tokenizer(WordPiece(vocabulary, unk_token=special["unk_token"]))
-    tokenizer.normalizer = normalizers.BertNormalizer(
-        clean_text=True,
-        handle_chinese_chars=config.get("tokenize_chinese_chars", True),
-        strip_accents=config.get("strip_accents"),
-        lowercase=config.get("do_lower_case", True),
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece(prefix="##")
-    first, last = special["cls_token"], special["sep_token"]
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{first}:0 $A:0 {last}:0",
-        pair=f"{first}:0 $A:0 {last}:0 $B:1 {last}:1",
-        special_tokens=[(token, vocabulary[token]) for token in (first, last)],
-    )
-    tokenizer.add_special_tokens([token for token in special.values() if token in vocabulary])
-    return tokenizer
 
 
-def _read_vocabulary(file: Path) -> dict[str, int]:
+def _added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """Tokens that a user added to the vocabulary, by the ids that they were given."""
     try:
-        # Only line feeds end a line: some vocabularies hold other separators as tokens.
-        lines = file.read_bytes().decode().split("\n")
-    except UnicodeDecodeError as error:
-        raise CheckpointError(f"{file}: is not UTF-8 text. Fetch it again.") from error
-    if not lines[-1]:
-        lines.pop()
-    return {token.removesuffix("\r"): index for index, token in enumerate(lines)}
+        entries = config.get("added_tokens_decoder", {}).items()
+        added = {int(index): _added_token(entry, special=False) for index, entry in entries}
+        for content, index in _optional_json(folder / _ADDED_TOKENS).items():
+            added.setdefault(int(index), AddedToken(content, normalized=False))
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise _wrong_kind(folder / _CONFIG, error) from error
+    return added
 
 
-def _add_tokens(tokenizer: Tokenizer, folder: Path, config: Mapping[str, Any]) -> None:
-    """Tokens that a user added to the vocabulary, at the ids that they were given."""
-    added = {int(index): _added_token(entry) for index, entry in config.get("added_tokens_decoder", {}).items()}
-    for content, index in _optional_json(folder / _ADDED_TOKENS).items():
-        added.setdefault(int(index), AddedToken(content, normalized=False))
-    for index in sorted(added):
-        token = added[index]
-        (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
-        if tokenizer.token_to_id(token.content) != index:
+def _check_ids(folder: Path, added: Mapping[int, AddedToken], id_of: Callable[[str], int | None]) -> None:
+    for index, token in sorted(added.items()):
+        if id_of(token.content) != index:
             raise CheckpointError(
-                f"{folder}: the added token {token.content!r} should have id {index}, which {_VOCABULARY} does not "
+                f"{folder}: the added token {token.content!r} should have id {index}, which the vocabulary does not "
                 "lead to. The tokenizer's files are from different models: fetch them again."
             )
 
 
-def _added_token(entry: Mapping[str, Any]) -> AddedToken:
+def _added_token(entry: object, special: bool) -> AddedToken:
+    """A token is written as a string, or as an object with its content and flags."""
+    if isinstance(entry, AddedToken):
+        return entry
+    if isinstance(entry, str):
+        return AddedToken(entry, normalized=False, special=special)
+    if not isinstance(entry, dict):
+        raise TypeError(f"a token should be a text or an object, not {entry!r}")
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
-    return AddedToken(entry["content"], **{flag: entry[flag] for flag in flags if flag in entry})
+    return AddedToken(
+        entry["content"], **{"special": special, **{flag: entry[flag] for flag in flags if flag in entry}}
+    )
 
 
-def _content(token: object) -> str | None:
-    """A special token is written as a string, or as an object with its content."""
-    value = token.get("content") if isinstance(token, dict) else token
-    return value if isinstance(value, str) else None
+def _nothing_to_read(folder: Path, config: Mapping[str, Any], form: Vocabulary | None) -> CheckpointError:
+    named = config.get("tokenizer_class")
+    if form is not None:
+        lacking = [name for name in form.files if not (folder / name).is_file()]
+        return CheckpointError(
+            f"{folder}: no tokenizer: neither {_TOKENIZER} is there nor {', '.join(lacking)}. Copy them from the model "
+            "that this one was trained from."
+        )
+    known = sorted({name for form in _classes().values() for name in form(ConfigReader({})).files})
+    here = [name for name in known if (folder / name).is_file()]
+    if here:
+        kind = f"is a {named}, which" if named else "does not say its class (tokenizer_class), so it"
+        return CheckpointError(
+            f"{folder}: its tokenizer {kind} cannot be rebuilt from {' and '.join(here)} alone. Save it as "
+            f"{_TOKENIZER} with the program that it belongs to."
+        )
+    return CheckpointError(
+        f"{folder}: no tokenizer: neither {_TOKENIZER} nor {', '.join(known)} is there. Copy the tokenizer's files "
+        "from the model that this one was trained from."
+    )
+
+
+def _wrong_kind(where: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{where}: has a value of the wrong kind ({error}). Fetch it again.")
 
 
 def _optional_json(file: Path) -> dict[str, Any]:

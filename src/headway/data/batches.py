@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headway.data.examples import Examples
-from headway.data.tokens import TextEncoder, TokenSequence
+from headway.data.tokenizer import TokenSequence
+from headway.data.tokens import TextEncoder
 
 __all__ = ["Batch", "collate", "epoch_order", "prefetch", "split_by_examples", "split_by_tokens", "training_batches"]
 

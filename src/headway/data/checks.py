@@ -77,8 +77,9 @@ def _balance(pool: Pool) -> Finding:
     names = pool.labels.names if pool.labels else ()
     counts = pool.parts["train"].counts()
     total = len(pool.parts["train"])
-    most, least = int(counts.argmax()), int(counts.argmin())
-    listed = tuple(f"{names[index]}: {counts[index]:,}" for index in np.argsort(-counts, kind="stable"))
+    order = np.argsort(-counts, kind="stable")
+    most, least = int(order[0]), int(order[-1])
+    listed = tuple(f"{names[index]}: {counts[index]:,}" for index in order)
     shown = listed if len(listed) <= SHOWN else (*listed[:3], "…", listed[-1])
     facts = f"'{names[most]}' has {counts[most]:,} of {total:,} training rows, '{names[least]}' {counts[least]:,}"
     ratio = counts[most] / max(1, counts[least])

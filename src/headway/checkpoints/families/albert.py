@@ -1,11 +1,15 @@
 """ALBERT (Lan et al. 2020, https://arxiv.org/abs/1909.11942): small embeddings, and layers that share their weights."""
 
+from collections.abc import Sequence
 from typing import Any
+
+from tokenizers import AddedToken, normalizers
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bert import encoder_config, encoder_settings, model_config, model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
+from headway.checkpoints.vocabularies import Piece, SentencePieces
 from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
@@ -48,8 +52,43 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 _THEIR_LAYER = "albert.encoder.albert_layer_groups.{n}.albert_layers.0"
 _OUR_BLOCK = "encoder.blocks.{n}"
 
+
+def _pieces(config: ConfigReader) -> SentencePieces:
+    """ALBERT's tokenizer, as its `tokenizer_config.json` sets it."""
+    lowercase, keep_accents = config.flag("do_lower_case", True), config.flag("keep_accents", False)
+
+    def tidy(own: normalizers.Normalizer | None) -> normalizers.Normalizer:
+        steps: list[normalizers.Normalizer] = [normalizers.Replace(quote, '"') for quote in ("``", "''")]
+        steps += [] if keep_accents else [normalizers.NFKD(), normalizers.StripAccents()]
+        steps += [normalizers.Lowercase()] if lowercase else []
+        return normalizers.Sequence([*steps, *([own] if own else [])])
+
+    return SentencePieces(
+        special={
+            "bos_token": "[CLS]",
+            "eos_token": "[SEP]",
+            "unk_token": "<unk>",
+            "sep_token": "[SEP]",
+            "pad_token": "<pad>",
+            "cls_token": "[CLS]",
+            "mask_token": AddedToken("[MASK]", lstrip=True, special=True),
+        },
+        single="{cls_token} $A {sep_token}",
+        pair="{cls_token} $A {sep_token} $B:1 {sep_token}:1",
+        file="spiece.model",
+        pieces=_digits_before_commas,
+        normalizer=tidy,
+    )
+
+
+def _digits_before_commas(own: Sequence[Piece]) -> list[Piece]:
+    """Pieces such as `9,` made unlikely: the released code cuts them in two."""
+    return [(piece, score - 100.0 if piece[-1:] == "," and piece[-2:-1].isdigit() else score) for piece, score in own]
+
+
 FAMILY = Family(
     model_types={"albert": "Albert"},
+    tokenizers={"AlbertTokenizer": _pieces},
     architecture=_architecture,
     config=_config,
     weights=(

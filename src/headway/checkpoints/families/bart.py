@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
 from headway.models.architecture import Architecture, LanguageHead, Stack
@@ -133,6 +134,7 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
 
 FAMILY = Family(
     model_types={"bart": "Bart"},
+    tokenizers={"BartTokenizer": byte_level_pieces},
     architecture=lambda config: read_model(config, position_offset=_POSITION_OFFSET),
     config=model_config,
     weights=model_rules,

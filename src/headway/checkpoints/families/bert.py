@@ -6,6 +6,7 @@ from typing import Any
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare
+from headway.checkpoints.vocabularies import WordPieces
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 from headway.nn.layers import Activation
 
@@ -18,6 +19,7 @@ __all__ = [
     "language_head_rules",
     "model_config",
     "model_settings",
+    "word_pieces",
     "writer",
     "writer_config",
 ]
@@ -165,8 +167,27 @@ def language_head_rules(transform: str, norm: str, decoder: str, bias: str) -> t
     )
 
 
+def word_pieces(config: ConfigReader) -> WordPieces:
+    """BERT's tokenizer, as its `tokenizer_config.json` sets it."""
+    return WordPieces(
+        special={
+            "unk_token": "[UNK]",
+            "sep_token": "[SEP]",
+            "pad_token": "[PAD]",
+            "cls_token": "[CLS]",
+            "mask_token": "[MASK]",
+        },
+        single="{cls_token} $A {sep_token}",
+        pair="{cls_token} $A {sep_token} $B:1 {sep_token}:1",
+        lowercase=config.flag("do_lower_case", True),
+        strip_accents=config.flag("strip_accents", False) if config.has("strip_accents") else None,
+        chinese_characters=config.flag("tokenize_chinese_chars", True),
+    )
+
+
 FAMILY = Family(
     model_types={"bert": "Bert"},
+    tokenizers={"BertTokenizer": word_pieces},
     writer="LMHeadModel",
     architecture=_architecture,
     config=_config,

@@ -4,7 +4,13 @@ from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
-from headway.checkpoints.families.bert import block_rules, encoder_config, encoder_settings, language_head_rules
+from headway.checkpoints.families.bert import (
+    block_rules,
+    encoder_config,
+    encoder_settings,
+    language_head_rules,
+    word_pieces,
+)
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule, Spare, nested
 from headway.models.architecture import Architecture, LanguageHead, Patches, Stack
@@ -114,6 +120,7 @@ _TEXT_RULES: tuple[Rule, ...] = (
 
 FAMILY = Family(
     model_types={"blip": "Blip"},
+    tokenizers={"BertTokenizer": word_pieces},
     architecture=_architecture,
     config=_config,
     weights=(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
-from headway.checkpoints.families.bert import model_settings
+from headway.checkpoints.families.bert import model_settings, word_pieces
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
 from headway.models.architecture import Architecture, Head, Stack
@@ -52,6 +52,7 @@ _OUR_BLOCK = "encoder.blocks.{n}"
 
 FAMILY = Family(
     model_types={"distilbert": "DistilBert"},
+    tokenizers={"DistilBertTokenizer": word_pieces},
     architecture=_architecture,
     config=_config,
     weights=(

@@ -10,6 +10,7 @@ from headway.checkpoints.families.bert import (
     head_dropout,
     model_config,
     model_settings,
+    word_pieces,
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
@@ -35,6 +36,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 
 FAMILY = Family(
     model_types={"electra": "Electra"},
+    tokenizers={"ElectraTokenizer": word_pieces},
     architecture=_architecture,
     config=_config,
     weights=(

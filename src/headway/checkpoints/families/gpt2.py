@@ -5,6 +5,7 @@ from typing import Any
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename, Rule, Spare, Transpose
+from headway.checkpoints.vocabularies import ByteLevelPieces
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
 __all__ = ["FAMILY"]
@@ -96,8 +97,18 @@ _WEIGHTS: tuple[Rule, ...] = (
     Spare("lm_head.weight"),
 )
 
+
+def _byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
+    """GPT-2's tokenizer, which puts nothing around a text."""
+    return ByteLevelPieces(
+        special=dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
+        space_first=config.flag("add_prefix_space", False),
+    )
+
+
 FAMILY = Family(
     model_types={"gpt2": "GPT2"},
+    tokenizers={"GPT2Tokenizer": _byte_level_pieces},
     writer="LMHeadModel",
     architecture=_architecture,
     config=_config,

@@ -1,11 +1,13 @@
 """Marian (Junczys-Dowmunt et al. 2018, https://arxiv.org/abs/1804.00344): the OPUS translators of Helsinki-NLP."""
 
+import re
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
+from headway.checkpoints.vocabularies import SentencePiecesWithIds
 from headway.models.architecture import Architecture
 
 __all__ = ["FAMILY"]
@@ -24,8 +26,21 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
+def _pieces(config: ConfigReader) -> SentencePiecesWithIds:
+    """Marian's tokenizer; a model of several languages is told the target's by `>>code<<` before the text."""
+    return SentencePiecesWithIds(
+        special={"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"},
+        single="$A {eos_token}",
+        source="source.spm",
+        target="target.spm",
+        target_ids="target_vocab.json" if config.flag("separate_vocabs", False) else None,
+        opening=re.compile(">>.*?<<", re.DOTALL),
+    )
+
+
 FAMILY = Family(
     model_types={"marian": "Marian"},
+    tokenizers={"MarianTokenizer": _pieces},
     writer="MTModel",
     architecture=_architecture,
     config=_config,

@@ -1,5 +1,7 @@
 """Pegasus (Zhang et al. 2020, https://arxiv.org/abs/1912.08777): pre-norm, sinusoidal positions, no embedding norm."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -7,6 +9,7 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
+from headway.checkpoints.vocabularies import Piece, SentencePieces
 from headway.models.architecture import Architecture
 from headway.nn.positions import sinusoids
 
@@ -27,8 +30,28 @@ def _sinusoids(architecture: Architecture) -> dict[str, Tensor]:
     }
 
 
+def _pieces(config: ConfigReader) -> SentencePieces:
+    """Pegasus' tokenizer: between `</s>` and `<unk>` stand the tokens that only its pretraining used."""
+    masks = ("<mask_1>", "<mask_2>")
+    unused = tuple(f"<unk_{number}>" for number in range(2, config.size("offset", 103, most=2**16, least=2)))
+
+    def pieces(own: Sequence[Piece]) -> list[Piece]:
+        front = [(token, 0.0) for token in ("<pad>", "</s>", *masks)]
+        return [*front, *((token, -100.0) for token in unused), *own[2:]]
+
+    return SentencePieces(
+        special={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": masks[1]},
+        single="$A {eos_token}",
+        pair="$A $B {eos_token}",
+        file="spiece.model",
+        pieces=pieces,
+        extra=(masks[0], *unused),
+    )
+
+
 FAMILY = Family(
     model_types={"pegasus": "Pegasus"},
+    tokenizers={"PegasusTokenizer": _pieces},
     architecture=_architecture,
     config=model_config,
     # Sinusoids need no weights; checkpoints hold them all the same.

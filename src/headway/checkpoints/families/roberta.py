@@ -3,6 +3,7 @@
 BERT's shape, but positions count from one after the padding's id, and the pooler belongs to the classification head.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
@@ -19,9 +20,13 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename
+from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces, Piece, SentencePieces, fairseq_pieces
 from headway.models.architecture import Architecture, Head, Stack
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "byte_level_pieces", "multilingual_pieces"]
+
+_SINGLE = "{cls_token} $A {sep_token}"
+_PAIR = "{cls_token} $A {sep_token} {sep_token} $B {sep_token}"
 
 
 def _architecture(config: ConfigReader) -> Architecture:
@@ -48,11 +53,49 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
+def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
+    """RoBERTa's tokenizer, as its `tokenizer_config.json` sets it."""
+    return ByteLevelPieces(
+        special=FAIRSEQ_TOKENS,
+        single=_SINGLE,
+        pair=_PAIR,
+        space_first=config.flag("add_prefix_space", False),
+    )
+
+
+def multilingual_pieces(config: ConfigReader) -> SentencePieces:
+    """XLM-RoBERTa's tokenizer."""
+    return SentencePieces(
+        special=FAIRSEQ_TOKENS,
+        single=_SINGLE,
+        pair=_PAIR,
+        file="sentencepiece.bpe.model",
+        pieces=lambda own: fairseq_pieces(own, "<mask>"),
+    )
+
+
+def _french_pieces(config: ConfigReader) -> SentencePieces:
+    """CamemBERT's tokenizer: its dictionary has its own special tokens before the model's."""
+
+    def pieces(own: Sequence[Piece]) -> list[Piece]:
+        front = [(token, 0.0) for token in ("<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>")]
+        return [*front, ("<unk>NOTUSED", -100.0), *own[1:], ("<mask>", 0.0)]
+
+    return SentencePieces(
+        special=FAIRSEQ_TOKENS, single=_SINGLE, pair=_PAIR, file="sentencepiece.bpe.model", pieces=pieces
+    )
+
+
 FAMILY = Family(
     model_types={
         "roberta": "Roberta",
         "xlm-roberta": "XLMRoberta",
         "camembert": "Camembert",
+    },
+    tokenizers={
+        "RobertaTokenizer": byte_level_pieces,
+        "XLMRobertaTokenizer": multilingual_pieces,
+        "CamembertTokenizer": _french_pieces,
     },
     writer="ForCausalLM",
     architecture=_architecture,

@@ -1,11 +1,13 @@
 """T5 (Raffel et al. 2020, https://arxiv.org/abs/1910.10683), its version 1.1, FLAN-T5 and mT5."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Fuse, Rename, Rule, Spare
+from headway.checkpoints.vocabularies import Piece, SentencePieces
 from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
 
@@ -148,8 +150,27 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
     )
 
 
+def _pieces(config: ConfigReader) -> SentencePieces:
+    """T5's tokenizer: behind the model's pieces the tokens that stood for what was left out in pretraining."""
+    count = config.size("extra_ids", 100, most=2**16, least=0)
+    sentinels = tuple(f"<extra_id_{number}>" for number in reversed(range(count)))
+
+    def pieces(own: Sequence[Piece]) -> list[Piece]:
+        return [*own, *((token, 0.0) for token in sentinels)]
+
+    return SentencePieces(
+        special={"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
+        single="$A {eos_token}",
+        pair="$A {eos_token} $B {eos_token}",
+        file="spiece.model",
+        pieces=pieces,
+        extra=sentinels,
+    )
+
+
 FAMILY = Family(
     model_types={"t5": "T5", "mt5": "MT5"},
+    tokenizers={"T5Tokenizer": _pieces, "MT5Tokenizer": _pieces},
     architecture=_architecture,
     config=_config,
     weights=_weights,

@@ -5,6 +5,7 @@ from typing import Any
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, read_stack, stack_rules
+from headway.checkpoints.families.roberta import byte_level_pieces, multilingual_pieces
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule, Spare
 from headway.models.architecture import Architecture, LanguageHead
@@ -59,6 +60,7 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
 
 FAMILY = Family(
     model_types={"trocr": "TrOCR"},
+    tokenizers={"RobertaTokenizer": byte_level_pieces, "XLMRobertaTokenizer": multilingual_pieces},
     writer="ForCausalLM",
     architecture=_architecture,
     config=_config,

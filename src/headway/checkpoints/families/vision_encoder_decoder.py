@@ -75,6 +75,7 @@ def _parts(architecture: Architecture) -> tuple[Family, Family]:
 
 FAMILY = Family(
     model_types={"vision-encoder-decoder": "VisionEncoderDecoder"},
+    text_part="decoder",
     writer="Model",
     fixed=_unused_pooler,
     architecture=_architecture,
