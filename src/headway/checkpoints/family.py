@@ -46,7 +46,8 @@ class Family:
     """Tensors that the format holds although no number in them is learned, or none of them is used."""
 
     base: str = ""
-    """The module that a classifier's names begin with and that a bare encoder's lack."""
+    """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
+    can be a part of a composed model."""
 
     def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
         """The weights' names for these settings."""
