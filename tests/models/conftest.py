@@ -294,7 +294,8 @@ def _draw_wide(model: torch.nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue  # fixed sinusoids
-        is_norm = "norm" in name.lower() and name.endswith("weight")
+        # By its own module's name: that of the model may have "norm" in it too.
+        is_norm = "norm" in name.lower().removesuffix(".weight").rpartition(".")[2]
         torch.nn.init.normal_(parameter, mean=float(is_norm), std=0.2)
     for name, buffer in model.named_buffers():
         if name == "final_logits_bias":
@@ -399,6 +400,16 @@ def random_decoder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / "theirs"
     save_random_writer(folder, "gpt2", request.param)
     return folder
+
+
+@pytest.fixture(
+    params=[(family, seed) for family in CLASSIFIERS | IMAGE_CLASSIFIERS | WRITERS for seed in range(6)],
+    ids=lambda pair: f"{pair[0]}-{pair[1]}",
+)
+def random_config(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """The `config.json` of a model of each family, in several settings."""
+    family, seed = request.param
+    return (CLASSIFIERS | IMAGE_CLASSIFIERS | WRITERS)[family](random.Random(f"{family} {seed}")).to_dict()
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ class Family:
     """Tensors that the format holds although no number in them is learned, or none of them is used."""
 
     base: str = ""
-    """The module that a classifier's names begin with and that a bare encoder's lack."""
+    """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
+    can be a part of a composed model."""
 
     tokenizers: Mapping[str, Callable[[ConfigReader], Vocabulary]] = field(default_factory=dict)
     """Its tokenizer classes (without the ending Fast), the usual one first: `tokenizer_config.json` → its form."""

@@ -48,14 +48,22 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[s
     nor missed: they become zeros, for the caller to fill.
 
     Raises:
-        CheckpointError: Weights are missing, unknown, of another shape or kind, or not finite; all are listed.
+        CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, or without a rule in the
+            family's table; all are listed.
     """
     weights = _weights(model)
-    plan = {name: checkpoint.table.views(name, weight) for name, weight in weights.items() if name not in ignored}
-    skipped = {theirs for name in ignored for theirs in checkpoint.table.views(name, weights[name])}
+    views, unnamed = _views(weights, checkpoint.table)
+    plan = {name: parts for name, parts in views.items() if name not in ignored}
+    skipped = {theirs for name in views if name in ignored for theirs in views[name]}
     problems = _mismatches(
-        checkpoint, {theirs: view for views in plan.values() for theirs, view in views.items()}, skipped
+        checkpoint, {theirs: view for parts in plan.values() for theirs, view in parts.items()}, skipped
     )
+    if unnamed:
+        problems.insert(
+            0,
+            f"the family's table has no rule for {len(unnamed)} of the model's own weights: {_listed(unnamed)}. "
+            "The file of the family must name them.",
+        )
     if problems:
         raise checkpoint_error(checkpoint.folder, problems)
     state = {name: torch.zeros(weight.shape) for name, weight in weights.items()}
@@ -88,6 +96,18 @@ def export_weights(model: nn.Module, table: WeightTable) -> dict[str, Tensor]:
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.state_dict(keep_vars=True))
+
+
+def _views(weights: Mapping[str, Tensor], table: WeightTable) -> tuple[dict[str, dict[str, Tensor]], list[str]]:
+    """The table's views of our weights, and the names of those that it says nothing about."""
+    views: dict[str, dict[str, Tensor]] = {}
+    unnamed = []
+    for name, weight in weights.items():
+        try:
+            views[name] = table.views(name, weight)
+        except LookupError:
+            unnamed.append(name)
+    return views, unnamed
 
 
 def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: Collection[str]) -> list[str]:

@@ -41,9 +41,11 @@ def _architecture(config: ConfigReader) -> Architecture:
 
 def _config(architecture: Architecture) -> dict[str, Any]:
     reading, writing = _parts(architecture)
+    assert architecture.part_types is not None
+    encoder, decoder = architecture.part_types
     return {
-        "encoder": reading.config(architecture),
-        "decoder": writing.config(replace(architecture, encoder=None)),
+        "encoder": {"model_type": encoder, **reading.config(architecture)},
+        "decoder": {"model_type": decoder, **writing.config(replace(architecture, encoder=None))},
         "decoder_start_token_id": architecture.start_id,
         "pad_token_id": architecture.pad_id,
     }
