@@ -11,6 +11,7 @@ from torch import Tensor
 from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedLanguageModel, load_language_model
 from headway.checkpoints.save import save_language_model
+from headway.data.tokenizer import FastTokenizer
 from headway.models.language import LanguageModel, shift_right
 from headway.nn.packing import Packing
 
@@ -147,7 +148,7 @@ def test_saved_by_us_it_opens_in_transformers_with_the_same_logits(random_writer
     torch.testing.assert_close(our_logits(ours.model, sources, targets), expected, **CLOSE)
     alone = [our_logits(ours.model, sources[i : i + 1], targets[i : i + 1]) for i in range(len(targets))]
     torch.testing.assert_close(our_logits(ours.model, sources, targets), torch.cat(alone), **CLOSE)
-    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = FastTokenizer(Tokenizer(WordLevel({"a": 0}, unk_token="a")))
     save_language_model(tmp_path / "ours", ours.model, config=ours.config, tokenizer=tokenizer)
     torch.testing.assert_close(their_logits(oracle(tmp_path / "ours"), sources, targets), expected, **CLOSE)
     assert load_language_model(tmp_path / "ours").model.architecture == ours.model.architecture

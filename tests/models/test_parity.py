@@ -14,6 +14,7 @@ from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedClassifier, load_classifier
 from headway.checkpoints.save import save_classifier
 from headway.checkpoints.tokenizer import load_tokenizer
+from headway.data.tokenizer import FastTokenizer
 from headway.nn.packing import Packing
 
 LOGITS = {"atol": 1e-5, "rtol": 1e-5}
@@ -87,7 +88,7 @@ def test_a_random_model_answers_the_same_without_gradients_and_saved(random_fold
     theirs, ours = oracle(random_folder), load_classifier(random_folder)
     sequences = sequences_for(theirs, ours, seed=1)
     names = [f"label {index}" for index in range(ours.model.num_labels)]
-    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = FastTokenizer(Tokenizer(WordLevel({"a": 0}, unk_token="a")))
     saved = tmp_path / "ours"
     save_classifier(saved, ours.model, config=ours.config, label_names=names, multi=False, tokenizer=tokenizer)
     with torch.no_grad():

@@ -2,9 +2,10 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 from headway.errors import CheckpointError
 from headway.nn.layers import Activation
@@ -97,6 +98,16 @@ class ConfigReader:
         """A finite number above 0."""
         return self._number(key, default, math.ulp(0.0), math.inf, "a number above 0")
 
+    def numbers(self, key: str, default: float, length: int, *, above: float = -math.inf) -> tuple[float, ...]:
+        """`length` finite numbers above `above`; or one, which then stands for all of them."""
+        value = self._get(key, default)
+        items = value if isinstance(value, list) else [value] * length
+        numbers = tuple(float(item) for item in items if _is_finite(item) and item > above)
+        if len(numbers) == len(items) == length:
+            return numbers
+        more = "" if above == -math.inf else f" above {above:g}"
+        return self._wrong(key, value, f"a number{more}, or a list of {length}", (default,) * length)
+
     def choice(self, key: str, default: str, choices: Mapping[str, T]) -> T:
         """One of the keys of `choices`, translated to its value."""
         value = self._get(key, default)
@@ -149,13 +160,18 @@ class ConfigReader:
 
     def _number(self, key: str, default: float, least: float, below: float, wanted: str) -> float:
         value = self._get(key, default)
-        if isinstance(value, int | float) and not isinstance(value, bool) and least <= value < below:
+        if _is_finite(value) and least <= value < below:
             return float(value)
         return self._wrong(key, value, wanted, default)
 
     def _wrong(self, key: str, value: object, wanted: str, default: T) -> T:
         self.problems.append(f'"{key}" is {_shown(value)}, but should be {wanted}.')
         return default
+
+
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    """JSON has whole numbers that no float holds, and Python's reader takes NaN."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _shown(value: object) -> str:

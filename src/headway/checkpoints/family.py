@@ -46,6 +46,9 @@ class Family:
     fixed: Callable[[Architecture], dict[str, Tensor]] = lambda _: {}
     """Tensors that the format holds although no number in them is learned, or none of them is used."""
 
+    image_processor: Mapping[str, Any] | None = None
+    """For models of pictures: what `preprocessor_config.json` means where it leaves keys out, by the same keys."""
+
     base: str = ""
     """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
     can be a part of a composed model."""

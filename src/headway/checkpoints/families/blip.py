@@ -123,6 +123,14 @@ FAMILY = Family(
     tokenizers={"BertTokenizer": word_pieces},
     architecture=_architecture,
     config=_config,
+    image_processor={
+        "do_convert_rgb": True,
+        "size": {"height": 384, "width": 384},
+        "resample": 3,
+        # Of the pictures that CLIP (Radford et al. 2021) was trained on.
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    },
     weights=(
         Drop("vision_model.embeddings.position_ids"),
         *_IMAGE_RULES,

@@ -21,6 +21,14 @@ FAMILY = Family(
     base="deit",
     architecture=_architecture,
     config=image_config,
+    image_processor={
+        "size": {"height": 256, "width": 256},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": 224, "width": 224},
+        "image_mean": 0.5,
+        "image_std": 0.5,
+    },
     weights=(
         # A checkpoint of the bare encoder has no prefix.
         Alias("embeddings", "deit.embeddings"),

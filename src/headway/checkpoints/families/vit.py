@@ -104,6 +104,7 @@ FAMILY = Family(
     base="vit",
     architecture=_architecture,
     config=image_config,
+    image_processor={"size": {"height": 224, "width": 224}, "resample": 2, "image_mean": 0.5, "image_std": 0.5},
     weights=(
         # A checkpoint of the bare encoder has no prefix.
         Alias("embeddings", "vit.embeddings"),
