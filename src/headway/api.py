@@ -24,7 +24,8 @@ def train(
 
     Args:
         data: CSV, TSV, JSONL or Parquet (also compressed), a folder of them, `hub:NAME` or `sample:reviews`.
-        model: A model folder, a hub name such as `bert-base-uncased`, or `minilm`.
+        model: A model folder, a hub name such as `bert-base-uncased`, `minilm`, or `scratch:tiny`, `scratch:small`,
+            `scratch:base` for new weights and a vocabulary of the data's own.
         output: The folder to write the model, its record and its report to.
         validation: Rows to validate on; a part of `data` when not given.
         test: Rows for the final score; a part of `data` when not given.

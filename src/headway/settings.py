@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from headway.errors import SettingsError
 
-__all__ = ["Settings", "load_settings_file", "parse_assignments", "resolve"]
+__all__ = ["Settings", "for_new_weights", "load_settings_file", "parse_assignments", "resolve"]
 
 
 class Settings(BaseModel):
@@ -42,7 +42,7 @@ class Settings(BaseModel):
 
     # --- optimisation ---------------------------------------------------------------------------------------------
     epochs: float = Field(default=4, gt=0)
-    """Passes over the training data at most; early stopping may end sooner."""
+    """Passes over the training data at most; early stopping may end sooner. From scratch, 20 when not given."""
     batch_size: int = Field(default=32, ge=1)
     """Examples in one step."""
     max_tokens: int | None = Field(default=None, ge=16)
@@ -50,7 +50,7 @@ class Settings(BaseModel):
     micro_batches: int = Field(default=1, ge=1)
     """Parts that a step is computed in, to save memory; the result is that of the whole step."""
     learning_rate: float = Field(default=5e-5, gt=0)
-    """Peak of the schedule."""
+    """Peak of the schedule. From scratch, 5e-4 when not given."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
     warmup_share: float = Field(default=0.1, ge=0, le=1)
@@ -89,7 +89,7 @@ class Settings(BaseModel):
     evaluations_per_epoch: int = Field(default=2, ge=1)
     """Validations per epoch, at least one every 1,000 steps."""
     patience: int | None = Field(default=4, ge=1)
-    """Validations without a better result before training stops; never when none."""
+    """Validations without a better result before training stops; never when none. From scratch, 8 when not given."""
     save_minutes: float = Field(default=5.0, ge=0)
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
 
@@ -133,6 +133,12 @@ def _sentence(item: dict[str, Any]) -> str:
         return f"There is no setting {key!r}: {hint}"
     message = item["msg"].removeprefix("Value error, ")
     return f"Setting {key} = {item['input']!r}: {message}." if key else f"The settings contradict: {message}."
+
+
+def for_new_weights(settings: Settings) -> Settings:
+    """The same settings, with what a model from scratch wants where the user left the choice: it has more to learn."""
+    wanted: dict[str, Any] = {"learning_rate": 5e-4, "epochs": 20.0, "patience": 8}
+    return settings.model_copy(update={key: wanted[key] for key in wanted if key not in settings.model_fields_set})
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, Any]:

@@ -96,6 +96,24 @@ def test_inspect_a_model_and_a_file(trained, reviews_file, headway_command):
     assert sum(sum(counts.values()) for counts in checked["counts"].values()) == 400
 
 
+def test_a_model_from_scratch_is_the_same_each_time(reviews_file, headway_command, tmp_path):
+    words = ["train", reviews_file, "--model", "scratch:tiny", "--set", "epochs=0.2", "--set", "threads=1", "--output"]
+    for name in ("one", "two"):
+        done = headway_command(*words, tmp_path / name)
+        assert done.returncode == 0, done.stderr
+    assert "A new bert model of" in done.stderr
+    for file in ("model.safetensors", "tokenizer.json"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+    assert "Trained from scratch (tiny)" in (tmp_path / "one" / "headway" / "report.html").read_text()
+    settings = json.loads((tmp_path / "one" / "headway" / "run.json").read_text())
+    assert (settings["learning_rate"], settings["epochs"]) == (5e-4, 0.2)
+    answers = headway_command("predict", tmp_path / "one", "a great phone").stdout
+    assert json.loads(answers)["label"] in ("negative", "positive")
+    refused = headway_command("predict", "scratch:tiny", "a great phone")
+    assert refused.returncode == 2
+    assert "headway train DATA --model scratch:tiny" in refused.stderr
+
+
 def test_tokens_that_the_model_does_not_know_are_told(headway_command, tmp_path):
     rows = [f"nice item number {i} ꙮ,good\nbad item number {i},bad" for i in range(30)]
     (tmp_path / "data.csv").write_text("text,label\n" + "\n".join(rows))

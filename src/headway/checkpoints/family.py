@@ -18,7 +18,19 @@ from headway.checkpoints.vocabularies import Vocabulary
 from headway.errors import CheckpointError
 from headway.models.architecture import Architecture
 
-__all__ = ["Family", "all_families", "family_of", "read_architecture", "sub_family"]
+__all__ = ["Family", "Size", "all_families", "family_of", "read_architecture", "sub_family"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large a model from scratch shall be."""
+
+    num_layers: int
+    """Of each stack."""
+    d_model: int
+    num_heads: int
+    vocabulary_size: int
+    """Tokens at most; texts that do not give so many make fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +70,9 @@ class Family:
 
     text_part: str = ""
     """The part of a composed model's `config.json` whose family says which tokenizer is usual."""
+
+    from_scratch: Mapping[str, Callable[[Size], dict[str, Any]]] = field(default_factory=dict)
+    """The tasks whose models from scratch take its shape: a size → the keys of `config.json` that have no default."""
 
     def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
         """The weights' names for these settings."""

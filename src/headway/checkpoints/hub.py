@@ -41,6 +41,8 @@ def locate(model: str | Path, revision: str | None = None) -> Path:
     text = str(model)
     if not text.strip():
         raise CheckpointError("No model is given: write a model folder, a hub name (owner/name) or minilm.")
+    if text.startswith("scratch:"):
+        raise CheckpointError(f"{text}: is no model yet: train one (headway train DATA --model {text}).")
     folder = Path(text).expanduser()
     if folder.is_dir():
         return folder

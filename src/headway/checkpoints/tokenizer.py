@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokeni
 from headway.errors import CheckpointError
 from headway.files import write_atomically
 
-__all__ = ["has_tokenizer", "load_tokenizer", "save_tokenizer"]
+__all__ = ["has_tokenizer", "learn_tokenizer", "load_tokenizer", "save_tokenizer"]
 
 _TOKENIZER = "tokenizer.json"
 _CONFIG = "tokenizer_config.json"
@@ -85,6 +85,31 @@ def load_tokenizer(
             "tokens. They belong to different models: take both from the same one."
         )
     return tokenizer
+
+
+def learn_tokenizer(name: str, texts: Iterable[str], size: int) -> Tokenizer:
+    """A new tokenizer for texts like these: word pieces, byte pairs or a unigram model, as its class has it.
+
+    Args:
+        name: A tokenizer class that a family knows, without the ending Fast.
+        texts: What to learn from.
+        size: Tokens at most; fewer where the texts do not give so many.
+
+    Raises:
+        CheckpointError: There is not enough text to learn from.
+    """
+    form = _classes()[name](ConfigReader({}))
+    try:
+        tokenizer = form.learn(texts, size)
+    except Exception as error:  # the library raises nothing more specific
+        raise CheckpointError(
+            f"no vocabulary can be learned from these texts ({error}). Give more of them, or take a trained model."
+        ) from error
+    special = _special_tokens(Path(_CONFIG), form.special, {})
+    tokens = {role: token.content for role, token in special.items()}
+    tokens["language"] = form.languages.token_of(form.languages.default) if form.languages else ""
+    _put_around(Path(_TOKENIZER), tokenizer, form, tokens)
+    return FastTokenizer(tokenizer, {"tokenizer_class": name, **{role: tokens[role] for role in special}})
 
 
 def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:

@@ -3,16 +3,18 @@
 A family says which of its tokenizer classes has which form, as settings of it; see `Family.tokenizers`.
 """
 
+import io
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from google.protobuf.message import DecodeError
-from sentencepiece import SentencePieceProcessor
+from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from tokenizers import (
     AddedToken,
@@ -21,6 +23,7 @@ from tokenizers import (
     models,
     normalizers,
     pre_tokenizers,
+    trainers,
 )
 
 from headway.checkpoints.config import read_json
@@ -59,6 +62,8 @@ FAIRSEQ_TOKENS: dict[str, str | AddedToken] = {
 
 _CONTROL, _USER_DEFINED = 3, 4
 _UNIGRAM, _BPE = 1, 2
+_RESERVED = 5  # more pieces than any family replaces
+_ALPHABET = 1000  # letters that a learned vocabulary has at most; others are unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +119,10 @@ class Vocabulary(ABC):
             CheckpointError: A file is damaged.
         """
 
+    def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
+        """A new tokenizer of at most `size` tokens for texts like these; the special ones come first, by role."""
+        raise NotImplementedError(f"{type(self).__name__} are only read")
+
 
 @dataclass(frozen=True, kw_only=True)
 class WordPieces(Vocabulary):
@@ -135,7 +144,28 @@ class WordPieces(Vocabulary):
         file = folder / self.files[0]
         vocabulary = _read_lines(file)
         _require(file, vocabulary, [tokens[role] for role in ("unk_token", "cls_token", "sep_token")])
-        tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=tokens["unk_token"]))
+        return self._around(models.WordPiece(vocabulary, unk_token=tokens["unk_token"]))
+
+    def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
+        """See `Vocabulary`."""
+        tokenizer = self._around(models.WordPiece(unk_token=_content(self.special["unk_token"])))
+        texts = list(texts)
+        special = _in_order(self.special)
+        # The library numbers letters as it meets them, in an order that no two runs share, and breaks ties by number.
+        # Numbered beforehand, they are the same in every run.
+        letters = _letters(tokenizer, texts)
+        known = [_content(token) for token in special] + letters + [f"##{letter}" for letter in letters]
+        trainer = trainers.WordPieceTrainer(
+            vocab_size=size, min_frequency=2, special_tokens=known, limit_alphabet=len(letters), show_progress=False
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        learned = models.WordPiece(tokenizer.get_vocab(), unk_token=_content(self.special["unk_token"]))
+        tokenizer = self._around(learned)
+        tokenizer.add_special_tokens(special)
+        return tokenizer
+
+    def _around(self, model: models.WordPiece) -> Tokenizer:
+        tokenizer = Tokenizer(model)
         tokenizer.normalizer = normalizers.BertNormalizer(
             clean_text=True,
             handle_chinese_chars=self.chinese_characters,
@@ -169,6 +199,22 @@ class ByteLevelPieces(Vocabulary):
             raise CheckpointError(
                 f"{merges_file}: does not fit {vocabulary_file.name} ({error}). Fetch both again."
             ) from error
+        return self._around(model)
+
+    def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
+        """See `Vocabulary`."""
+        tokenizer = self._around(models.BPE(fuse_unk=False))
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            min_frequency=2,
+            special_tokens=_in_order(self.special),
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        return tokenizer
+
+    def _around(self, model: models.BPE) -> Tokenizer:
         tokenizer = Tokenizer(model)
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.space_first)
         tokenizer.decoder = decoders.ByteLevel()
@@ -188,6 +234,9 @@ class SentencePieces(Vocabulary):
     extra: tuple[str, ...] = ()
     """Special tokens that have no role."""
 
+    learned_with: Mapping[str, Any] = field(default_factory=dict)
+    """How SentencePiece numbers the special pieces of a model that is learned: options of its trainer."""
+
     normalizer: Callable[[normalizers.Normalizer | None], normalizers.Normalizer | None] = lambda own: own
     """From the model's own way of tidying texts to the tokenizer's."""
 
@@ -198,8 +247,10 @@ class SentencePieces(Vocabulary):
 
     def build(self, folder: Path, tokens: Mapping[str, str], side: Side) -> Tokenizer:
         """See `Vocabulary`."""
-        file = folder / self.file
-        proto = _read_model(file)
+        return self._from_model(_read(folder / self.file), folder / self.file, tokens)
+
+    def _from_model(self, model: bytes, file: Path, tokens: Mapping[str, str]) -> Tokenizer:
+        proto = _parse_model(model, file)
         own = [(piece.piece, piece.score) for piece in proto.pieces]
         pieces = list(self.pieces(own))
         known = {piece for piece, _ in pieces}
@@ -230,6 +281,22 @@ class SentencePieces(Vocabulary):
         tokenizer.add_tokens([token for token in marked if not token.special])
         tokenizer.add_special_tokens([token for token in (*marked, *more) if token.special])
         return tokenizer
+
+    def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
+        """See `Vocabulary`."""
+        none = [("", 0.0)] * _RESERVED
+        added = len(self.pieces(none)) - len(none)
+        model = io.BytesIO()
+        SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=size - added,
+            hard_vocab_limit=False,
+            num_threads=1,  # the sums of several differ from run to run
+            minloglevel=2,
+            **self.learned_with,
+        )
+        return self._from_model(model.getvalue(), Path(self.file), {"unk_token": _content(self.special["unk_token"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -285,6 +352,26 @@ def fairseq_pieces(pieces: Sequence[Piece], *after: str) -> list[Piece]:
     return [*front, *pieces[3:], *((token, 0.0) for token in after)]
 
 
+def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
+    """The most frequent characters of texts as a tokenizer tidies them, in the order of their code points."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(tokenizer.normalizer.normalize_str(text))
+    frequent = sorted(
+        (letter for letter in counts if not letter.isspace()), key=lambda letter: (-counts[letter], letter)
+    )
+    return sorted(frequent[:_ALPHABET])
+
+
+def _content(token: str | AddedToken) -> str:
+    return token if isinstance(token, str) else token.content
+
+
+def _in_order(special: Mapping[str, str | AddedToken]) -> list[str | AddedToken]:
+    """Each special token once: some have several roles."""
+    return list({_content(token): token for token in special.values()}.values())
+
+
 def _unigram_or_bpe(
     proto: ModelProto, own: Sequence[Piece], pieces: Sequence[Piece], unknown: str
 ) -> models.Unigram | models.BPE:
@@ -311,10 +398,10 @@ def _merges(pieces: Sequence[str]) -> list[tuple[str, str]]:
     ]
 
 
-def _read_model(file: Path) -> ModelProto:
+def _parse_model(model: bytes, file: Path) -> ModelProto:
     proto = ModelProto()
     try:
-        proto.ParseFromString(_read(file))
+        proto.ParseFromString(model)
     except DecodeError as error:
         raise CheckpointError(f"{file}: is not a SentencePiece model. Fetch it again.") from error
     if not proto.pieces:

@@ -39,7 +39,8 @@ def train(
     data: DataArgument = None,
     task: Annotated[str | None, typer.Option(help="classification; read off the columns when not given.")] = None,
     model: Annotated[
-        str | None, typer.Option(help="A model folder, a hub name such as bert-base-uncased, or minilm.")
+        str | None,
+        typer.Option(help="A model folder, a hub name such as bert-base-uncased, minilm, or scratch:tiny|small|base."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The folder to write to; runs/NAME when not given.")] = None,
     validation: Annotated[str | None, typer.Option(help="Rows to validate on; a part of DATA when not given.")] = None,

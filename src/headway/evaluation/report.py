@@ -67,6 +67,7 @@ def render(record: Record) -> str:
         .get_template("report.html")
         .render(
             record=record,
+            origin=_origin(record),
             title=f"{record.task.replace('_', ' ').capitalize()}: {name_of_data(record)}",
             verdict=verdict(record),
             metrics=[(name, METRICS[name]) for name in record.scores.metrics],
@@ -155,12 +156,20 @@ def _ranges(record: Record) -> dict[str, object]:
     }
 
 
+def _origin(record: Record) -> str:
+    """What the model was before; nothing where that is not known."""
+    size = record.base_model.removeprefix("scratch:")
+    if size != record.base_model:
+        return f"trained from scratch ({size})"
+    return record.base_model and f"fine-tuned from {record.base_model}"
+
+
 def _contenders(record: Record) -> list[dict[str, object]]:
     """Return the rows of the results table: the model, then the baselines with the model's lead over each."""
     name = headline(record.scores)
     model = {
         "name": "This model",
-        "description": record.base_model and f"fine-tuned from {record.base_model}",
+        "description": _origin(record),
         "scores": record.scores,
         "lead": None,
     }
@@ -225,7 +234,7 @@ def _facts(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
         ),
         (
             "Model",
-            {"Started from": record.base_model} | {key: _show(value) for key, value in record.model.items()},
+            {"Origin": _origin(record)} | {key: _show(value) for key, value in record.model.items()},
         ),
         (
             "Environment",

@@ -65,11 +65,11 @@ def _pieces(config: ConfigReader) -> SentencePieces:
 
     return SentencePieces(
         special={
+            "pad_token": "<pad>",
+            "unk_token": "<unk>",
             "bos_token": "[CLS]",
             "eos_token": "[SEP]",
-            "unk_token": "<unk>",
             "sep_token": "[SEP]",
-            "pad_token": "<pad>",
             "cls_token": "[CLS]",
             "mask_token": AddedToken("[MASK]", lstrip=True, special=True),
         },
@@ -78,6 +78,13 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         file="spiece.model",
         pieces=_digits_before_commas,
         normalizer=tidy,
+        learned_with={
+            "pad_id": 0,
+            "unk_id": 1,
+            "bos_id": -1,
+            "eos_id": -1,
+            "control_symbols": ["[CLS]", "[SEP]", "[MASK]"],
+        },
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
-from headway.checkpoints.family import Family
+from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
 from headway.models.architecture import Architecture, LanguageHead, Stack
 
@@ -132,8 +132,19 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     )
 
 
+def _from_scratch(size: Size) -> dict[str, Any]:
+    parts = ("encoder", "decoder")
+    return {
+        "d_model": size.d_model,
+        **{f"{part}_ffn_dim": 4 * size.d_model for part in parts},
+        **{f"{part}_layers": size.num_layers for part in parts},
+        **{f"{part}_attention_heads": size.num_heads for part in parts},
+    }
+
+
 FAMILY = Family(
     model_types={"bart": "Bart"},
+    from_scratch={"translation": _from_scratch, "summarization": _from_scratch},
     tokenizers={"BartTokenizer": byte_level_pieces},
     architecture=lambda config: read_model(config, position_offset=_POSITION_OFFSET),
     config=model_config,

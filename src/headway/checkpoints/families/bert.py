@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
-from headway.checkpoints.family import Family
+from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare
 from headway.checkpoints.vocabularies import WordPieces
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
@@ -171,10 +171,10 @@ def word_pieces(config: ConfigReader) -> WordPieces:
     """BERT's tokenizer, as its `tokenizer_config.json` sets it."""
     return WordPieces(
         special={
-            "unk_token": "[UNK]",
-            "sep_token": "[SEP]",
             "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
             "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
             "mask_token": "[MASK]",
         },
         single="{cls_token} $A {sep_token}",
@@ -185,8 +185,18 @@ def word_pieces(config: ConfigReader) -> WordPieces:
     )
 
 
+def _from_scratch(size: Size) -> dict[str, Any]:
+    return {
+        "hidden_size": size.d_model,
+        "intermediate_size": 4 * size.d_model,
+        "num_hidden_layers": size.num_layers,
+        "num_attention_heads": size.num_heads,
+    }
+
+
 FAMILY = Family(
     model_types={"bert": "Bert"},
+    from_scratch={"classification": _from_scratch},
     tokenizers={"BertTokenizer": word_pieces},
     writer="LMHeadModel",
     architecture=_architecture,

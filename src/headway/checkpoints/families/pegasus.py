@@ -46,6 +46,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         file="spiece.model",
         pieces=pieces,
         extra=(masks[0], *unused),
+        learned_with={"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
     )
 
 

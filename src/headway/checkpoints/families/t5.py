@@ -159,12 +159,13 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         return [*own, *((token, 0.0) for token in sentinels)]
 
     return SentencePieces(
-        special={"eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"},
+        special={"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"},
         single="$A {eos_token}",
         pair="$A {eos_token} $B {eos_token}",
         file="spiece.model",
         pieces=pieces,
         extra=sentinels,
+        learned_with={"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},
     )
 
 

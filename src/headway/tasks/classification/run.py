@@ -1,15 +1,20 @@
 """The whole way of a classifier: read, check, train, measure, save."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from headway.checkpoints.hub import locate
-from headway.checkpoints.load import load_classifier
+from headway.checkpoints.load import LoadedClassifier, load_classifier
+from headway.checkpoints.scratch import is_scratch, new_classifier
 from headway.checkpoints.tokenizer import load_tokenizer
+from headway.data.examples import Examples
+from headway.data.tokenizer import Tokenizer
 from headway.data.tokens import TextEncoder
 from headway.device import choose_device, choose_precision
-from headway.settings import Settings
+from headway.settings import Settings, for_new_weights
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData, read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
@@ -20,6 +25,9 @@ from headway.tasks.reporter import Reporter
 from headway.training.state import seed_everything
 
 __all__ = ["train_classifier"]
+
+_VOCABULARY_EXAMPLES = 200_000
+"""Examples at most that a vocabulary is learned from: memory stays bounded, and more do not change it."""
 
 
 def train_classifier(
@@ -38,7 +46,7 @@ def train_classifier(
 
     Args:
         data: A file, a folder, `hub:NAME` or `sample:NAME`.
-        model: A model folder, a hub name, or `minilm`.
+        model: A model folder, a hub name, `minilm`, or `scratch:tiny`, `scratch:small`, `scratch:base`.
         output: The folder that the model, its record and its report are written to.
         validation: Where the validation rows are, if not to be taken from `data`.
         test: Where the test rows are, if not to be taken from `data`.
@@ -54,6 +62,7 @@ def train_classifier(
     """
     reporter = reporter or Reporter()
     folder = RunFolder(output)
+    settings = for_new_weights(settings) if is_scratch(model) else settings
     request = {"task": "classification", "data": data, "validation": validation, "test": test, "model": model}
     folder.check({**request, **settings.model_dump()}, resume=resume, overwrite=overwrite)
     if resume and folder.is_finished():
@@ -67,7 +76,7 @@ def train_classifier(
     names = examples.columns
     reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
     reporter.note(examples.splits.description)
-    reporter.stage(f"Loading {model}")
+    reporter.stage(f"{'Making' if is_scratch(model) else 'Loading'} {model}")
     classifier = _untrained(model, examples, settings, device, reporter)
 
     reporter.stage("Checking the data")
@@ -88,14 +97,10 @@ def train_classifier(
 def _untrained(
     model: str, data: ClassificationData, settings: Settings, device: torch.device, reporter: Reporter
 ) -> TextClassifier:
-    """A classifier for the data's labels with the checkpoint's weights; what the checkpoint lacks is drawn and told."""
+    """A classifier for the data's labels, not trained yet."""
     seed_everything(settings.seed)
-    source = locate(model)
-    labels = data.labels
-    loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, dropouts=_dropouts(settings))
-    if loaded.fresh:
-        reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
-    tokenizer = load_tokenizer(source, loaded.model.architecture.reader.vocabulary_size)
+    make = _from_scratch if is_scratch(model) else _from_checkpoint
+    loaded, tokenizer = make(model, data, settings, reporter)
     limit = sequence_limit(loaded.model.architecture, settings.max_length)
     precision = choose_precision(settings.precision, device)
     engine = Engine(
@@ -104,7 +109,47 @@ def _untrained(
         device,
         precision,
     )
-    return TextClassifier(engine, labels, loaded.config, data.columns)
+    return TextClassifier(engine, data.labels, loaded.config, data.columns)
+
+
+def _from_checkpoint(
+    model: str, data: ClassificationData, settings: Settings, reporter: Reporter
+) -> tuple[LoadedClassifier, Tokenizer]:
+    """With the checkpoint's weights; what the checkpoint lacks is drawn and told."""
+    source, labels = locate(model), data.labels
+    loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, dropouts=_dropouts(settings))
+    if loaded.fresh:
+        reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
+    return loaded, load_tokenizer(source, loaded.model.architecture.reader.vocabulary_size)
+
+
+def _from_scratch(
+    model: str, data: ClassificationData, settings: Settings, reporter: Reporter
+) -> tuple[LoadedClassifier, Tokenizer]:
+    """With weights and a vocabulary of its own, learned from the training texts only."""
+    loaded, tokenizer = new_classifier(
+        model,
+        "classification",
+        _some_texts(data.splits.train),
+        label_names=data.labels.names,
+        multi=data.labels.multi,
+        dropouts=_dropouts(settings),
+    )
+    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    reporter.note(
+        f"A new {loaded.family} model of {parameters / 1e6:,.1f} million parameters, all drawn, and a vocabulary of "
+        f"{tokenizer.largest_id + 1:,} tokens from the training texts. A trained checkpoint needs far fewer examples."
+    )
+    return loaded, tokenizer
+
+
+def _some_texts(examples: Examples) -> Iterator[str]:
+    """The texts that a vocabulary is learned from: all, or evenly chosen ones."""
+    chosen = np.unique(np.linspace(0, len(examples) - 1, _VOCABULARY_EXAMPLES).astype(np.int64))
+    for example in examples.select(chosen):
+        yield example.text
+        if example.text_pair is not None:
+            yield example.text_pair
 
 
 def _prepare_machine(settings: Settings) -> torch.device:
