@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from headway.checkpoints.family import all_families
+from headway.checkpoints.image_processor import load_image_processor
 from headway.checkpoints.load import LoadedClassifier, load_classifier
+from headway.checkpoints.save import save_classifier
+from headway.data.images import ImageProcessor
 from headway.errors import CheckpointError
 from headway.nn.packing import Packing
 
@@ -53,6 +57,29 @@ def test_pictures_give_the_same_logits_and_gradients(random_image_folder: Path) 
             error = (gradient - current.pop(their_name)).norm()
             assert error <= 1e-4 * gradient.norm() + 1e-6 * total, their_name
     assert not current
+
+
+def test_saved_by_us_it_sees_the_same_in_transformers(random_image_folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoImageProcessor
+
+    ours = load_classifier(random_image_folder, pictures=True)
+    patches = ours.model.architecture.reader.patches
+    if patches.num_channels != 3:
+        pytest.skip("pictures are prepared in colour")
+    size = (patches.image_size, patches.image_size)
+    kind = f"{all_families()[ours.family].model_types[ours.family]}ImageProcessor"
+    processor = ImageProcessor(kind=kind, resize=size, mean=(0.5, 0.4, 0.6), std=(0.3, 0.2, 0.5))
+    saved = tmp_path / "saved"
+    names = [f"label {index}" for index in range(ours.model.num_labels)]
+    save_classifier(saved, ours.model, config=ours.config, label_names=names, multi=False, image_processor=processor)
+    colours = torch.randint(256, (40, 60, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    picture = Image.fromarray(colours.numpy())
+    theirs, their_processor = oracle(saved), AutoImageProcessor.from_pretrained(saved, use_fast=False)
+    again = load_image_processor(saved, image_size=patches.image_size)
+    with torch.no_grad():
+        expected = theirs(**their_processor(picture, return_tensors="pt")).logits
+        torch.testing.assert_close(logits(load_classifier(saved, pictures=True), again([picture])), expected, **CLOSE)
+    assert [theirs.config.id2label[index] for index in range(len(names))] == names
 
 
 def test_a_model_of_pictures_is_no_model_of_texts(random_image_folder: Path) -> None:

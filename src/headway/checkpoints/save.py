@@ -9,10 +9,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from headway.checkpoints.family import family_of
+from headway.checkpoints.image_processor import save_image_processor
 from headway.checkpoints.labels import label_config
 from headway.checkpoints.load import empty_classifier, empty_language_model
 from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
 from headway.checkpoints.transfer import export_weights
+from headway.data.images import ImageProcessor
 from headway.data.tokenizer import Tokenizer
 from headway.files import replacing, write_atomically
 from headway.models.architecture import Architecture
@@ -32,9 +34,10 @@ def save_classifier(
     config: Mapping[str, Any],
     label_names: Sequence[str],
     multi: bool,
-    tokenizer: Path | Tokenizer,
+    tokenizer: Path | Tokenizer | None = None,
+    image_processor: ImageProcessor | None = None,
 ) -> None:
-    """Write `config.json`, `model.safetensors` (float32) and the tokenizer's files.
+    """Write `config.json`, `model.safetensors` (float32), and what prepares the model's input.
 
     Each file is replaced at once, `config.json` last: a crash leaves old files or new ones, never half of one.
 
@@ -45,7 +48,8 @@ def save_classifier(
             family's own keys is kept.
         label_names: In the order of the model's scores.
         multi: Whether several labels may be true at once.
-        tokenizer: The model's tokenizer, or the folder that it is to be copied from.
+        tokenizer: Of a model that reads texts: its tokenizer, or the folder that it is to be copied from.
+        image_processor: Of a model that looks at pictures: how they are prepared.
 
     Raises:
         CheckpointError: `config` names no supported family, or the tokenizer's folder has none.
@@ -53,33 +57,41 @@ def save_classifier(
     """
     if len(label_names) != model.num_labels:
         raise ValueError(f"{len(label_names)} label names for a model with {model.num_labels} scores")
-    empty = empty_classifier(model.architecture, model.num_labels)
+    _require_float(model, empty_classifier(model.architecture, model.num_labels))
     family = family_of(config, Path(folder) / "config.json")
     labels = label_config(label_names, multi)
-    _save(Path(folder), model, empty, model.architecture, config, labels, family.classifier, tokenizer)
+    _save_inputs(Path(folder), model.architecture, tokenizer, image_processor)
+    _save(Path(folder), model, model.architecture, config, labels, family.classifier)
 
 
 def save_language_model(
-    folder: Path, model: LanguageModel, *, config: Mapping[str, Any], tokenizer: Path | Tokenizer
+    folder: Path,
+    model: LanguageModel,
+    *,
+    config: Mapping[str, Any],
+    tokenizer: Path | Tokenizer,
+    image_processor: ImageProcessor | None = None,
 ) -> None:
     """Write a model that writes text, as `save_classifier` does."""
-    empty = empty_language_model(model.architecture)
+    _require_float(model, empty_language_model(model.architecture))
     family = family_of(config, Path(folder) / "config.json")
-    _save(Path(folder), model, empty, model.architecture, config, {}, family.writer, tokenizer)
+    _save_inputs(Path(folder), model.architecture, tokenizer, image_processor)
+    _save(Path(folder), model, model.architecture, config, {}, family.writer)
+
+
+def _require_float(model: nn.Module, empty: nn.Module) -> None:
+    if model.state_dict().keys() != empty.state_dict().keys():
+        raise ValueError("only a model in float can be saved; this one was changed, for instance by quantizing it")
 
 
 def _save(
     folder: Path,
     model: nn.Module,
-    empty: nn.Module,
     architecture: Architecture,
     config: Mapping[str, Any],
     task: Mapping[str, Any],
     class_ending: str,
-    tokenizer: Path | Tokenizer,
 ) -> None:
-    if model.state_dict().keys() != empty.state_dict().keys():
-        raise ValueError("only a model in float can be saved; this one was changed, for instance by quantizing it")
     family = family_of(config, folder / "config.json")
     kept = {key: value for key, value in config.items() if key not in _STALE}
     written = {
@@ -88,12 +100,24 @@ def _save(
         "architectures": [family.model_types[config["model_type"]] + class_ending],
         "dtype": "float32",
     }
-    loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
     with replacing(folder / "model.safetensors") as temporary:
         weights = export_weights(model, family.table(architecture)) | family.fixed(architecture)
         save_file(weights, temporary, metadata={"format": "pt"})
-    save_tokenizer(folder, loaded, architecture.reader.max_positions)
     write_atomically(folder / "config.json", json.dumps(written, ensure_ascii=False, indent=2, sort_keys=True) + "\n")
+
+
+def _save_inputs(
+    folder: Path,
+    architecture: Architecture,
+    tokenizer: Path | Tokenizer | None,
+    image_processor: ImageProcessor | None,
+) -> None:
+    if tokenizer is not None:
+        texts = architecture.reader if architecture.reader.patches is None else architecture.decoder
+        loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
+        save_tokenizer(folder, loaded, (texts or architecture.reader).max_positions)
+    if image_processor is not None:
+        save_image_processor(folder, image_processor)
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
