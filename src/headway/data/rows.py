@@ -250,7 +250,9 @@ def parquet_batches(stream: BinaryIO, name: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        yield from pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=BATCH_ROWS)
+        for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=BATCH_ROWS):
+            batch.validate(full=True)  # text that is no UTF-8 is taken as it is otherwise, and fails when it is used
+            yield batch
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataError(f"{name} is not a readable Parquet file ({reason}). Write or download it again.") from error
