@@ -403,7 +403,7 @@ class Watched:
         self.start()
 
     def start(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("fork")  # the libraries are loaded once
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=work, args=(theirs, self.bases, self.folder), daemon=True)
         self.process.start()
@@ -476,7 +476,7 @@ def main() -> int:
     parser.add_argument("--only", choices=["models", "data", "all"], default="all")
     parser.add_argument("--output", type=Path, default=Path("fuzz-failures"))
     options = parser.parse_args()
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
     number, found = fuzz(**vars(options))
     print(f"{number} cases, {sum(found.values())} failures: {dict(found)}")
     return 1 if found else 0

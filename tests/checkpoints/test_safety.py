@@ -202,6 +202,22 @@ def test_a_storage_that_is_cut_off(refuse: Refuse, folder: Path, as_pickle: Call
     assert "pytorch_model.bin is not a whole PyTorch file" in refuse("classifier", folder)
 
 
+def test_a_damaged_table_of_a_zip(refuse: Refuse, folder: Path, as_pickle: Callable[..., Path]) -> None:
+    file = as_pickle()
+    file.write_bytes(file.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x00", 1))
+    assert "pytorch_model.bin is not a whole PyTorch file" in refuse("classifier", folder)
+
+
+@pytest.mark.parametrize("end", [b"X\x01", b"K", b"h\xf0.", b"0.", b"(t."], ids=repr)
+def test_a_pickle_that_stops_or_strays(
+    refuse: Refuse, folder: Path, as_pickle: Callable[..., Path], end: bytes
+) -> None:
+    """Each ends in another error of the unpickler: struct.error, IndexError, KeyError …"""
+    rezip(as_pickle(), lambda name, data: b"\x80\x02" + end if name.endswith("data.pkl") else data)
+    message = refuse("classifier", folder)
+    assert "pytorch_model.bin is" in message or "pytorch_model.bin holds" in message
+
+
 def test_a_tensor_that_repeats_one_number_is_not_written_out(
     refuse: Refuse, folder: Path, as_pickle: Callable[..., Path]
 ) -> None:
@@ -293,7 +309,7 @@ ABSURD = {
     "max_position_embeddings": ("512", "a whole number from 1 to"),
     "type_vocab_size": (True, "a whole number from 1 to"),
     "layer_norm_eps": (float("nan"), "a number above 0"),
-    "initializer_range": (float("inf"), "a number above 0"),
+    "initializer_range": (10**400, "a number above 0"),
     "hidden_dropout_prob": (10**400, "a number from 0 to below 1"),
     "hidden_act": (["gelu"] * 1000, "one of gelu"),
     "pad_token_id": (10**300, "a whole number from 0"),
@@ -312,6 +328,22 @@ def test_an_absurd_setting_is_named(refuse: Refuse, folder: Path, reader: str, k
     assert words in message
     assert "config.json" in message
     assert key in message or key == "model_type"
+
+
+@pytest.mark.parametrize("kinds", [7, [7, None], "BertModel", {"a": 1}, ["\ud800"]])
+@pytest.mark.parametrize("reader", ["classifier", "inspect"])
+def test_odd_names_of_classes_are_no_traceback(ask: Ask, folder: Path, reader: str, kinds: object) -> None:
+    config = json.loads((folder / "config.json").read_text()) | {"architectures": kinds}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert ask(reader, folder).kind in ("read", "CheckpointError")
+
+
+def test_each_problem_is_said_once_and_not_its_consequences(ask: Ask, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 7, "num_attention_heads": 0}))
+    message = ask("classifier", folder).message
+    assert "config.json: 2 problems:" in message
+    assert "does not divide" not in message
 
 
 @pytest.mark.parametrize("key", ["num_hidden_layers", "vocab_size", "intermediate_size"])

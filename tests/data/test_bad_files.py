@@ -7,6 +7,8 @@ import os
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headway.data.columns import find_columns
@@ -21,6 +23,14 @@ def office_document():
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("xl/workbook.xml", "x")
+    return buffer.getvalue()
+
+
+def latin_parquet():
+    """A column that calls itself text and is not UTF-8."""
+    text = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer("café".encode("latin-1")))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"text": text, "label": ["a"]}), buffer)
     return buffer.getvalue()
 
 
@@ -39,6 +49,8 @@ REFUSED = {
     "noise.csv": (os.urandom(5000), ["is a binary file"]),
     "other.csv": (b"PAR1" + bytes(100), ["Parquet", ".parquet"]),
     "fake.parquet": (b"hello", ["fake.parquet is not a readable Parquet file", "download it again"]),
+    "endless.parquet.gz": (gzip.compress(bytes(10**6)), ["is not a readable Parquet file", "download it again"]),
+    "latin.parquet": (latin_parquet(), ["latin.parquet is not a readable Parquet file (", "UTF", "download it again"]),
     "short.csv.gz": (gzip.compress(os.urandom(9000).hex().encode())[:-2000], ["damaged or cut short", "Download"]),
     "list.jsonl": (json.dumps([{"text": "a"}]).encode(), ["one JSON document", "jq -c"]),
     "pretty.json": (json.dumps([{"text": "a"}], indent=1).encode(), ["one JSON document", "jq -c"]),

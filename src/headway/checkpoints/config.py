@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -101,8 +102,8 @@ class ConfigReader:
         return self._number(key, default, 0.0, 1.0, "a number from 0 to below 1")
 
     def positive(self, key: str, default: float) -> float:
-        """A finite number above 0."""
-        return self._number(key, default, math.ulp(0.0), math.inf, "a number above 0")
+        """A finite number above 0, also for whole numbers that no float holds."""
+        return self._number(key, default, math.ulp(0.0), sys.float_info.max, "a number above 0")
 
     def choice(self, key: str, default: str, choices: Mapping[str, T]) -> T:
         """One of the keys of `choices`, translated to its value."""
