@@ -289,6 +289,19 @@ def test_a_header_that_lies_is_refused(refuse: Refuse, folder: Path, lie: str) -
     assert "fetch it again" in message
 
 
+@pytest.mark.parametrize("extra", [torch.zeros(2), 7], ids=["unknown", "no tensor"])
+def test_a_name_of_a_million_letters_is_cut(
+    refuse: Refuse, folder: Path, as_pickle: Callable[..., Path], extra: object
+) -> None:
+    as_pickle(**{"y" * 10**6: extra})
+    assert "yyyy…" in refuse("classifier", folder)
+
+
+def test_a_damaged_tensor_with_such_a_name(refuse: Refuse, folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(written({"y" * 10**6: entry([17])}))
+    assert "model.safetensors is not a whole safetensors file" in refuse("classifier", folder)
+
+
 def test_very_many_unknown_weights_stay_one_sentence(refuse: Refuse, folder: Path) -> None:
     names = {f"x{index}.y": entry([0], 0, 0) for index in range(20_000)}
     (folder / "model.safetensors").write_bytes(written(names, b""))

@@ -39,6 +39,7 @@ REFUSED = {
     "empty.jsonl": (b"", ["empty.jsonl is empty"]),
     "header.csv": (b"text,label\n", ["header.csv has no rows below its header"]),
     "twice.csv": (b"text,label,text\na,b,c\n", ["two columns are called 'text'", "Rename one"]),
+    "headless.csv": (b"text " * 300 + b",label\na,b\n", ["(the header): the name of a column has 1,499 characters"]),
     "mac.csv": (GOOD.replace("\n", "\r").encode(), ["old Macs", "Save it again"]),
     "wide.csv": (GOOD.encode("utf-16"), ["UTF-16", "Save it as UTF-8"]),
     "wide2.csv": (GOOD.encode("utf-16-le"), ["UTF-16", "UTF-8"]),

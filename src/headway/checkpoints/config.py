@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from headway.errors import CheckpointError
 from headway.nn.layers import Activation
 
-__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json", "shown"]
+__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "cut", "read_json", "shown"]
 
 T = TypeVar("T")
 
@@ -170,5 +170,9 @@ class ConfigReader:
 
 def shown(value: object) -> str:
     """A value of a file for a message, cut to a readable length."""
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+    return cut(json.dumps(value, ensure_ascii=False))
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text of a file, as much of it as a message bears."""
+    return text if len(text) <= most else text[: most - 1] + "…"

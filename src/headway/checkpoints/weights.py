@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from headway.checkpoints.config import checkpoint_error, read_json
+from headway.checkpoints.config import checkpoint_error, cut, read_json
 from headway.errors import CheckpointError
 
 __all__ = ["StoredTensor", "find_weight_files", "open_weights"]
@@ -82,7 +82,9 @@ def _open_safetensors(file: Path) -> dict[str, StoredTensor]:
         handle = safe_open(file, framework="pt")
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file.name} is not a whole safetensors file ({error}); {_AGAIN}.") from error
+        raise CheckpointError(
+            f"{file.name} is not a whole safetensors file ({cut(str(error), 200)}); {_AGAIN}."
+        ) from error
 
     def reader(name: str) -> Callable[[], Tensor]:
         return lambda: handle.get_tensor(name)
@@ -115,7 +117,7 @@ def _open_pickle(file: Path) -> dict[str, StoredTensor]:
             "run code. Fetch it again, or take a safetensors version of the model."
         ) from error
     except Exception as error:  # a pickle is a program: damaged, it may end in any error
-        reason = str(error).partition("\n")[0]
+        reason = cut(str(error).partition("\n")[0], 200)
         raise CheckpointError(f"{file.name} is not a whole PyTorch file ({reason}); {_AGAIN}.") from error
     return _tensors_of(content, file)
 
@@ -131,7 +133,9 @@ def _tensors_of(content: object, file: Path) -> dict[str, StoredTensor]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file.name} holds a {type(content).__name__}, not named weights.")
     odd = [
-        str(name) for name, value in content.items() if not isinstance(value, Tensor) or value.layout != torch.strided
+        cut(str(name))
+        for name, value in content.items()
+        if not isinstance(value, Tensor) or value.layout != torch.strided
     ]
     if odd:
         raise CheckpointError(
