@@ -16,6 +16,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from headway.checkpoints.family import family_of, read_architecture
+from headway.errors import CheckpointError
+
 PROBE = """
 import json, resource, signal, sys, traceback
 from pathlib import Path
@@ -297,6 +300,13 @@ def test_a_name_of_a_million_letters_is_cut(
     assert "yyyy…" in refuse("classifier", folder)
 
 
+@pytest.mark.parametrize("name", ["y" * 300, "/" + "y" * 300, "y\0", "\ud800", ".."])
+def test_a_shard_of_an_impossible_name(refuse: Refuse, folder: Path, name: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
+    assert "model.safetensors.index.json" in refuse("classifier", folder)
+
+
 def test_a_damaged_tensor_with_such_a_name(refuse: Refuse, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(written({"y" * 10**6: entry([17])}))
     assert "model.safetensors is not a whole safetensors file" in refuse("classifier", folder)
@@ -341,6 +351,25 @@ def test_an_absurd_setting_is_named(refuse: Refuse, folder: Path, reader: str, k
     assert words in message
     assert "config.json" in message
     assert key in message or key == "model_type"
+
+
+@pytest.mark.parametrize("model_type", ["t5", "bart", "blip", "vision-encoder-decoder"])
+@pytest.mark.parametrize("reader", ["writer", "inspect"])
+def test_a_decoder_with_an_encoder_of_its_own(refuse: Refuse, folder: Path, reader: str, model_type: str) -> None:
+    decoder = {"model_type": model_type, "encoder": {"model_type": "vit"}, "decoder": {"model_type": "gpt2"}}
+    composed = {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "vit"}, "decoder": decoder}
+    (folder / "config.json").write_text(json.dumps(composed))
+    assert '"decoder" is no decoder that stands alone' in refuse(reader, folder)
+
+
+def test_models_within_models_have_an_end() -> None:
+    """JSON of Python 3.12 and later may be nested deeper than functions may call each other."""
+    config: dict[str, object] = {}
+    for _ in range(5000):
+        config = {"model_type": "vision-encoder-decoder", "encoder": config}
+    where = Path("config.json")
+    with pytest.raises(CheckpointError, match=r"config\.json: holds models within models without end"):
+        read_architecture(family_of(config, where), config, where)
 
 
 @pytest.mark.parametrize("kinds", [7, [7, None], "BertModel", {"a": 1}, ["\ud800"]])

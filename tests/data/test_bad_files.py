@@ -50,7 +50,7 @@ REFUSED = {
     "noise.csv": (os.urandom(5000), ["is a binary file"]),
     "other.csv": (b"PAR1" + bytes(100), ["Parquet", ".parquet"]),
     "fake.parquet": (b"hello", ["fake.parquet is not a readable Parquet file", "download it again"]),
-    "endless.parquet.gz": (gzip.compress(bytes(10**6)), ["is not a readable Parquet file", "download it again"]),
+    "endless.parquet.gz": (gzip.compress(bytes(10**6)), ["endless.parquet.gz is not a readable Parquet file. Write"]),
     "latin.parquet": (latin_parquet(), ["latin.parquet is not a readable Parquet file (", "UTF", "download it again"]),
     "short.csv.gz": (gzip.compress(os.urandom(9000).hex().encode())[:-2000], ["damaged or cut short", "Download"]),
     "list.jsonl": (json.dumps([{"text": "a"}]).encode(), ["one JSON document", "jq -c"]),

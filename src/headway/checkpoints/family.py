@@ -99,7 +99,10 @@ def read_architecture(family: Family, config: Mapping[str, Any], where: Path) ->
     """
     reader = ConfigReader(config)
     reader.require("quantization_config", None, "quantized weights are not read; take the original model")
-    architecture = family.architecture(reader)
+    try:
+        architecture = family.architecture(reader)
+    except RecursionError:
+        raise CheckpointError(f"{where}: holds models within models without end. Choose another model.") from None
     if reader.problems:
         raise checkpoint_error(where, reader.problems)
     return architecture

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headway.checkpoints.config import shown
+from headway.checkpoints.config import cut, shown
 from headway.errors import CheckpointError
 
 __all__ = ["CLASSIFIERS", "StoredLabels", "label_config", "read_labels", "saved_as"]
@@ -37,7 +37,7 @@ def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
     kinds = saved_as(config)
     obstacle = None
     if kinds and not any(kind.endswith(CLASSIFIERS) for kind in kinds):
-        obstacle = f"it was saved as {', '.join(map(shown, kinds[:3]))}"
+        obstacle = f"it was saved as {', '.join(map(cut, kinds[:3]))}"
     elif config.get("problem_type") == "regression" or len(names) == 1:
         obstacle = "its head gives one number (regression), not classes"
     return StoredLabels(names, config.get("problem_type") == _MULTI, obstacle)
@@ -74,6 +74,6 @@ def _names(config: Mapping[str, Any], where: Path) -> tuple[str, ...]:
     doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         raise CheckpointError(
-            f'{where}: "id2label" gives the same name to several classes: {", ".join(map(shown, doubled[:5]))}.'
+            f'{where}: "id2label" gives the same name to several classes: {", ".join(map(cut, doubled[:5]))}.'
         )
     return names

@@ -171,14 +171,22 @@ def _shards(index: Path) -> tuple[list[Path], list[str]]:
     names = sorted(set(places.values()))
     # A name with folders in it could point anywhere on the disk.
     odd = [name for name in names if Path(name).name != name]
-    missing = [name for name in names if name not in odd and not (index.parent / name).is_file()]
-    problems = [f"{index.name} points outside its folder: {json.dumps(name)}." for name in odd]
+    missing = [name for name in names if name not in odd and not _is_file(index.parent / name)]
+    problems = [f"{index.name} points outside its folder: {cut(json.dumps(name))}." for name in odd[:8]]
     if missing:
         problems.append(
-            f"{len(missing)} of {len(names)} weight files named by {index.name} are missing: {', '.join(missing[:8])}"
+            f"{len(missing)} of {len(names)} weight files named by {index.name} are missing: "
+            f"{', '.join(map(cut, missing[:8]))}"
             f"{' …' if missing[8:] else ''}. Fetch the rest of the model."
         )
     return [index.parent / name for name in names if name not in odd + missing], problems
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is longer than the system's names
+        return False
 
 
 def _pointer_problem(file: Path) -> str | None:
