@@ -28,6 +28,10 @@ class HeadwayError(Exception):
 
     exit_status = 1
 
+    def __str__(self) -> str:
+        """The message, with what cannot be printed (half a character, from a file or its name) spelled out."""
+        return super().__str__().encode(errors="backslashreplace").decode()
+
 
 class UserError(HeadwayError):
     """The command, the settings or the files are wrong, and the user can put them right."""

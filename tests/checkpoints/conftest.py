@@ -5,7 +5,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from hashlib import sha1
+from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -41,6 +41,12 @@ class Hub:
     """File → how many bytes of it are sent before the connection drops, each time that it is asked for."""
     lying: set[str] = field(default_factory=set)
     """Files that are sent short, as if they ended there."""
+    corrupt: set[str] = field(default_factory=set)
+    """Files that are sent with other bytes, as many as promised."""
+    vanished: set[str] = field(default_factory=set)
+    """Files that are listed, and then not there."""
+    large: set[str] = field(default_factory=set)
+    """Files that are kept with git-lfs: their checksum is another."""
     requests: list[str] = field(default_factory=list)
 
     def commit(self, name: str) -> str:
@@ -84,14 +90,16 @@ class HubHandler(BaseHTTPRequestHandler):
             self.send_json({"id": name, "modelId": name, "sha": self.hub.commit(name), "siblings": [], "tags": []})
         elif rest[0] == "tree":
             root = self.hub.repositories[name]
-            self.send_json(
-                [
-                    {"type": "file", "path": str(file.relative_to(root)), "size": file.stat().st_size, "oid": oid(file)}
-                    for file in self.hub.files(name)
-                ]
-            )
+            self.send_json([self.entry(root, file) for file in self.hub.files(name)])
         else:
             self.send_file(name, "/".join(rest[2:]), with_body)
+
+    def entry(self, root: Path, file: Path) -> dict[str, object]:
+        size, name = file.stat().st_size, str(file.relative_to(root))
+        entry: dict[str, object] = {"type": "file", "path": name, "size": size, "oid": oid(file)}
+        if name in self.hub.large:
+            entry["lfs"] = {"oid": sha256(file.read_bytes()).hexdigest(), "size": size, "pointerSize": 130}
+        return entry
 
     def refusal(self, name: str) -> tuple[int, str] | None:
         if self.headers.get("Authorization") != "Bearer good":
@@ -117,15 +125,20 @@ class HubHandler(BaseHTTPRequestHandler):
 
     def send_file(self, name: str, file: str, with_body: bool) -> None:
         path = self.hub.repositories[name] / file
-        if not path.is_file():
+        if not path.is_file() or file in self.hub.vanished:
             self.refuse(404, "EntryNotFound")
             return
         body = path.read_bytes()
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
         if file in self.hub.lying and with_body:
             body = body[: len(body) // 2]
+        if file in self.hub.corrupt:
+            body = body[:-8] + bytes(byte ^ 1 for byte in body[-8:])
         self.send_response(206 if start else 200)
         self.send_header("ETag", f'"{oid(path)}"')
+        if file in self.hub.large:
+            self.send_header("X-Linked-ETag", f'"{sha256(path.read_bytes()).hexdigest()}"')
+            self.send_header("X-Linked-Size", str(path.stat().st_size))
         self.send_header("X-Repo-Commit", self.hub.commit(name))
         self.send_header("Accept-Ranges", "bytes")
         self.send_header("Content-Length", str(len(body) - start))

@@ -1,5 +1,6 @@
 """Finding a model: folders, the packaged weights, and the hub's real client against a server of our own."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 import headway
 from headway.checkpoints import hub as hub_module
+from headway.checkpoints.checksums import remove_damaged
 from headway.checkpoints.hub import locate
 from headway.checkpoints.load import load_classifier
 from headway.errors import CheckpointError
@@ -76,9 +78,26 @@ def test_a_model_is_downloaded_once_and_then_found_without_a_network(hub, ask: A
     assert load_classifier(Path(found)).label_names == ("cat", "dog", "fox")
 
     hub.requests.clear()
-    again = ask(hub.url, ["owner/tiny", "owner/tiny@main"], HF_HUB_OFFLINE="1")
-    assert again == [["found", found], ["found", found]]
+    names = ["owner/tiny", "owner/tiny@main", f"owner/tiny@{hub.commit('owner/tiny')}"]
+    assert ask(hub.url, names, HF_HUB_OFFLINE="1") == [["found", found]] * 3
     assert hub.requests == []
+
+
+TOKENIZERS = """vocab.json merges.txt vocab.txt target_vocab.json dict.txt spiece.model sentencepiece.bpe.model
+spm.model tokenizer.model source.spm target.spm generation_config.json preprocessor_config.json processor_config.json
+special_tokens_map.json added_tokens.json"""
+
+
+def test_every_familys_files_come_and_no_others(hub, ask: Ask, folder: Path) -> None:
+    wanted = [*TOKENIZERS.split(), *(path.name for path in folder.iterdir())]
+    unwanted = ["model.onnx", "decoder_model.onnx", "model.safetensors.bak", "rust_model.ot", "flax_model.msgpack"]
+    for name in (*TOKENIZERS.split(), *unwanted, "onnx/vocab.json", "onnx/spiece.model"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"{}")
+    hub.repositories["owner/all"] = folder
+    [[status, found]] = ask(hub.url, ["owner/all"])
+    assert status == "found", found
+    assert {str(path.relative_to(found)) for path in Path(found).rglob("*")} == set(wanted)
 
 
 def test_a_model_without_safetensors_comes_as_bin(hub, ask: Ask, folder: Path) -> None:
@@ -119,7 +138,12 @@ def test_what_the_hub_refuses_is_said_with_a_remedy(hub, ask: Ask, folder: Path,
         assert words in message
         assert "\n" not in message
 
-    answers = ask(hub.url, ["owner/gated", "owner/secret"], HF_TOKEN="good")
+    answers = ask(hub.url, ["owner/gated", "owner/secret"], HF_TOKEN="bad")
+    assert [status for status, _ in answers] == ["error", "error"], answers
+    assert not [path for name in ("gated", "secret") for path in (tmp_path / "cache").rglob(f"*{name}/blobs/*")]
+    answers = ask(hub.url, ["owner/gated"], HF_TOKEN="good")
+    (tmp_path / "cache" / "token").write_text("good")  # what `hf auth login` writes
+    answers += ask(hub.url, ["owner/secret"])
     assert [status for status, _ in answers] == ["found", "found"], answers
 
 
@@ -142,6 +166,82 @@ def test_a_broken_download_leaves_nothing_half_and_goes_on(hub, ask: Ask, folder
     [[status, found]] = ask(hub.url, ["owner/tiny"])
     assert status == "found", found
     assert (Path(found) / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_a_file_that_is_listed_and_not_there_is_said_and_leaves_nothing_half(hub, ask: Ask, folder: Path) -> None:
+    hub.repositories["owner/tiny"] = folder
+    hub.vanished.add("model.safetensors")
+    [[status, message]] = ask(hub.url, ["owner/tiny"])
+    assert status == "error"
+    assert "the hub lists model.safetensors and does not have it. Try again later" in message
+    assert "\n" not in message
+    assert ask(hub.url, ["owner/tiny"], HF_HUB_OFFLINE="1")[0][0] == "error"
+    hub.vanished.clear()
+    assert ask(hub.url, ["owner/tiny"])[0][0] == "found"
+
+
+@pytest.mark.parametrize("large", [True, False], ids=["git-lfs", "git"])
+def test_a_wrong_checksum_is_said_and_the_next_run_fetches_the_file_anew(
+    hub, ask: Ask, folder: Path, large: bool, tmp_path: Path
+) -> None:
+    hub.repositories["owner/tiny"] = folder
+    hub.large = {"model.safetensors"} if large else set()
+    hub.corrupt.add("model.safetensors")
+    [[status, message]] = ask(hub.url, ["owner/tiny"])
+    assert status == "error", message
+    assert message.startswith(f"owner/tiny: model.safetensors: not what the hub ({hub.url}) offers (wrong checksum)")
+    assert "Run the same command again to fetch it anew" in message
+    assert "\n" not in message
+    weights = (folder / "model.safetensors").read_bytes()
+    assert not [
+        path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.stat().st_size == len(weights)
+    ]
+    assert ask(hub.url, ["owner/tiny"], HF_HUB_OFFLINE="1")[0][0] == "error"
+
+    hub.corrupt.clear()
+    hub.requests.clear()
+    [[status, found]] = ask(hub.url, ["owner/tiny"])
+    assert status == "found", found
+    assert (Path(found) / "model.safetensors").read_bytes() == weights
+    fetched = {request.rpartition("/")[2] for request in hub.requests if request.startswith("GET /owner")}
+    assert fetched == {"model.safetensors"}  # the rest had been right
+
+
+def test_a_blob_is_read_once_and_again_when_it_has_changed(hub, ask: Ask, folder: Path) -> None:
+    hub.repositories["owner/tiny"] = folder
+    [[_, found]] = ask(hub.url, ["owner/tiny"])
+    blob = (Path(found) / "model.safetensors").resolve()
+    state = blob.stat()
+    blob.write_bytes(bytes(state.st_size))
+    os.utime(blob, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert ask(hub.url, ["owner/tiny"], HF_HUB_OFFLINE="1") == [
+        ["found", found]
+    ]  # not read: nothing says that it changed
+    blob.touch()
+    [[status, message]] = ask(hub.url, ["owner/tiny"], HF_HUB_OFFLINE="1")
+    assert status == "error"
+    assert "wrong checksum" in message
+    assert ask(hub.url, ["owner/tiny"]) == [["found", found]]
+    assert (Path(found) / "model.safetensors").read_bytes() == (folder / "model.safetensors").read_bytes()
+
+
+def test_what_is_named_by_no_checksum_of_git_is_let_be(tmp_path: Path) -> None:
+    content = b"weights"
+    names = {
+        "a.bin": hashlib.sha1(content).hexdigest(),
+        "b.bin": "no-checksum",
+        "c.bin": hashlib.md5(content).hexdigest(),
+    }
+    snapshot = tmp_path / "snapshots" / "0"
+    snapshot.mkdir(parents=True)
+    (tmp_path / "blobs").mkdir()
+    for name, blob in names.items():
+        (tmp_path / "blobs" / blob).write_bytes(content)
+        (snapshot / name).symlink_to(Path("..", "..", "blobs", blob))
+    (snapshot / "d.bin").write_bytes(content)
+    assert remove_damaged(snapshot) == []
+    (tmp_path / "blobs" / names["a.bin"]).write_bytes(b"other")
+    assert remove_damaged(snapshot) == ["a.bin"]
 
 
 def test_without_a_network(ask: Ask, tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def test_every_wrong_setting_is_listed(folder: Path) -> None:
         quantization_config={"bits": 4},
     )
     message = refusal(folder)
-    assert "config.json: 11 problems" in message
+    assert "config.json: 10 problems" in message
     for key in ("hidden_size", "hidden_act", "position_embedding_type", "quantization_config", "is_decoder"):
         assert f'"{key}" is ' in message
     assert '"position_embedding_type" is "relative_key": only learned absolute positions are supported.' in message

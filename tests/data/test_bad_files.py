@@ -7,6 +7,8 @@ import os
 import zipfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headway.data.columns import find_columns
@@ -24,11 +26,20 @@ def office_document():
     return buffer.getvalue()
 
 
+def latin_parquet():
+    """A column that calls itself text and is not UTF-8."""
+    text = pa.StringArray.from_buffers(1, pa.py_buffer(b"\0\0\0\0\4\0\0\0"), pa.py_buffer("café".encode("latin-1")))
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"text": text, "label": ["a"]}), buffer)
+    return buffer.getvalue()
+
+
 REFUSED = {
     "empty.csv": (b"", ["empty.csv is empty", "header line such as text,label"]),
     "empty.jsonl": (b"", ["empty.jsonl is empty"]),
     "header.csv": (b"text,label\n", ["header.csv has no rows below its header"]),
     "twice.csv": (b"text,label,text\na,b,c\n", ["two columns are called 'text'", "Rename one"]),
+    "headless.csv": (b"text " * 300 + b",label\na,b\n", ["(the header): the name of a column has 1,499 characters"]),
     "mac.csv": (GOOD.replace("\n", "\r").encode(), ["old Macs", "Save it again"]),
     "wide.csv": (GOOD.encode("utf-16"), ["UTF-16", "Save it as UTF-8"]),
     "wide2.csv": (GOOD.encode("utf-16-le"), ["UTF-16", "UTF-8"]),
@@ -39,6 +50,8 @@ REFUSED = {
     "noise.csv": (os.urandom(5000), ["is a binary file"]),
     "other.csv": (b"PAR1" + bytes(100), ["Parquet", ".parquet"]),
     "fake.parquet": (b"hello", ["fake.parquet is not a readable Parquet file", "download it again"]),
+    "endless.parquet.gz": (gzip.compress(bytes(10**6)), ["endless.parquet.gz is not a readable Parquet file. Write"]),
+    "latin.parquet": (latin_parquet(), ["latin.parquet is not a readable Parquet file (", "UTF", "download it again"]),
     "short.csv.gz": (gzip.compress(os.urandom(9000).hex().encode())[:-2000], ["damaged or cut short", "Download"]),
     "list.jsonl": (json.dumps([{"text": "a"}]).encode(), ["one JSON document", "jq -c"]),
     "pretty.json": (json.dumps([{"text": "a"}], indent=1).encode(), ["one JSON document", "jq -c"]),

@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 from headway.errors import CheckpointError
 from headway.nn.layers import Activation
 
-__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json"]
+__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "cut", "read_json", "shown"]
 
 T = TypeVar("T")
 
@@ -33,6 +33,11 @@ ACTIVATION_NAMES: dict[Activation, str] = {
 }
 
 
+_JSON_LIMIT = 1 << 25
+"""The longest JSON file that is read, in bytes: the largest vocabularies have a third of it, and read it takes many
+times as much memory."""
+
+
 def checkpoint_error(where: Path | str, problems: Sequence[str]) -> CheckpointError:
     """One error for everything that is wrong with `where`."""
     if len(problems) == 1:
@@ -48,7 +53,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     remedy = "the download may have broken off: fetch the file again"
     try:
-        value = json.loads(path.read_bytes())
+        with path.open("rb") as file:
+            text = file.read(_JSON_LIMIT + 1)
+        if len(text) > _JSON_LIMIT:
+            raise ValueError(f"it is longer than {_JSON_LIMIT >> 20} MB")
+        value = json.loads(text)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
@@ -77,26 +86,24 @@ class ConfigReader:
 
     def width(self, key: str, default: int, heads_key: str, default_heads: int) -> tuple[int, int]:
         """The width of a model and its number of attention heads, which divides it."""
+        wrong = len(self.problems)
         d_model = self.size(key, default, most=2**16)
         num_heads = self.size(heads_key, default_heads, most=2**12)
-        if d_model % num_heads:
+        if d_model % num_heads and len(self.problems) == wrong:
             self.problems.append(f'"{key}" {d_model} does not divide by "{heads_key}" {num_heads}.')
         return d_model, num_heads
 
     def index(self, key: str, default: int) -> int:
-        """A whole number from 0."""
-        value = self._get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        return self._wrong(key, value, "a whole number from 0", default)
+        """A whole number from 0: the place of a token in the vocabulary."""
+        return self.size(key, default, most=2**24, least=0)
 
     def share(self, key: str, default: float) -> float:
         """A number from 0 to below 1."""
         return self._number(key, default, 0.0, 1.0, "a number from 0 to below 1")
 
     def positive(self, key: str, default: float) -> float:
-        """A finite number above 0."""
-        return self._number(key, default, math.ulp(0.0), math.inf, "a number above 0")
+        """A finite number above 0, also for whole numbers that no float holds."""
+        return self._number(key, default, math.ulp(0.0), sys.float_info.max, "a number above 0")
 
     def numbers(self, key: str, default: float, length: int, *, above: float = -math.inf) -> tuple[float, ...]:
         """`length` finite numbers above `above`; or one, which then stands for all of them."""
@@ -152,7 +159,7 @@ class ConfigReader:
         """Refuse a setting that changes the computation in a way that Headway does not have."""
         found = self._get(key, value)
         if found != value:
-            self.problems.append(f'"{key}" is {_shown(found)}: {reason}.')
+            self.problems.append(f'"{key}" is {shown(found)}: {reason}.')
 
     def _get(self, key: str, default: object) -> object:
         value = self.config.get(key)
@@ -165,7 +172,9 @@ class ConfigReader:
         return self._wrong(key, value, wanted, default)
 
     def _wrong(self, key: str, value: object, wanted: str, default: T) -> T:
-        self.problems.append(f'"{key}" is {_shown(value)}, but should be {wanted}.')
+        problem = f'"{key}" is {shown(value)}, but should be {wanted}.'
+        if problem not in self.problems:  # some keys are read twice
+            self.problems.append(problem)
         return default
 
 
@@ -174,6 +183,11 @@ def _is_finite(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "…"
+def shown(value: object) -> str:
+    """A value of a file for a message, cut to a readable length."""
+    return cut(json.dumps(value, ensure_ascii=False))
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text of a file, as much of it as a message bears."""
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from headway.checkpoints import families
-from headway.checkpoints.config import ConfigReader, checkpoint_error
+from headway.checkpoints.config import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.checkpoints.vocabularies import Vocabulary
 from headway.errors import CheckpointError
@@ -108,10 +108,10 @@ def family_of(config: Mapping[str, Any], where: Path) -> Family:
             f'"model_type": "…" to the file; if it belongs to another program, choose another model.'
         )
     if not isinstance(model_type, str) or model_type not in supported:
-        close = difflib.get_close_matches(str(model_type), supported, n=1)
+        close = difflib.get_close_matches(str(model_type)[:60], supported, n=1)
         hint = f" The nearest is {close[0]}." if close else ""
         raise CheckpointError(
-            f'{where}: models of type "{model_type}" are not supported. Supported: {known}.{hint} '
+            f"{where}: models of type {shown(model_type)} are not supported. Supported: {known}.{hint} "
             "Choose a model of a supported type."
         )
     return supported[model_type]
@@ -125,7 +125,10 @@ def read_architecture(family: Family, config: Mapping[str, Any], where: Path) ->
     """
     reader = ConfigReader(config)
     reader.require("quantization_config", None, "quantized weights are not read; take the original model")
-    architecture = family.architecture(reader)
+    try:
+        architecture = family.architecture(reader)
+    except RecursionError:
+        raise CheckpointError(f"{where}: holds models within models without end. Choose another model.") from None
     if reader.problems:
         raise checkpoint_error(where, reader.problems)
     return architecture

@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 
+from headway.checkpoints.checksums import remove_damaged
 from headway.errors import CheckpointError
 
 __all__ = ["locate"]
@@ -18,7 +19,14 @@ _MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)?", re.ASCII)
 _SETTINGS = ("config.json", "adapter_config.json", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json")
-_DESCRIPTION = (*_SETTINGS, "vocab.txt", "headway/*.json")
+_TOKENIZERS = (
+    *("vocab.txt", "vocab.json", "target_vocab.json", "merges.txt", "dict.txt"),
+    # SentencePiece, under every name that the families gave it.
+    *("spiece.model", "sentencepiece.bpe.model", "sentencepiece.model", "spm.model", "tokenizer.model"),
+    *("source.spm", "target.spm"),
+)
+_USE = ("generation_config.json", "preprocessor_config.json", "processor_config.json", "headway/*.json")
+_DESCRIPTION = (*_SETTINGS, *_TOKENIZERS, *_USE)
 _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 _PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.index.json")
 
@@ -94,9 +102,16 @@ def _fetch(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
     except Exception as error:  # the client's errors come from it, from its HTTP library and from the system
         raise CheckpointError(_explain(error, name, revision)) from error
+    damaged = remove_damaged(folder)
+    if damaged:
+        raise CheckpointError(
+            f"{name}: {', '.join(damaged)}: not what the hub ({_endpoint()}) offers (wrong checksum), and removed. Run "
+            "the same command again to fetch it anew; if it comes damaged again, the network or a proxy changes it."
+        )
+    return folder
 
 
 def _explain(error: Exception, name: str, revision: str | None) -> str:
@@ -122,6 +137,9 @@ def _explain(error: Exception, name: str, revision: str | None) -> str:
         )
     if isinstance(error, errors.HfHubHTTPError) and error.response.status_code in (401, 403):
         return f"{name}: the hub refuses access. If it is private or gated, {login}; if you are, renew the token."
+    if isinstance(error, errors.EntryNotFoundError) and isinstance(error, errors.HfHubHTTPError):
+        file = error.response.url.path.partition("/resolve/")[2].partition("/")[2]
+        return f"{name}: the hub lists {file} and does not have it. Try again later, or take another revision."
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return f"{name}: the download failed ({reason}). Run the same command again: it goes on where it stopped."
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.checkpoints.family import family_of, read_architecture
-from headway.checkpoints.labels import CLASSIFIERS, read_labels
+from headway.checkpoints.labels import CLASSIFIERS, read_labels, saved_as
 from headway.checkpoints.load import empty_classifier, empty_language_model, read_model_config
 from headway.models.architecture import Architecture
 from headway.models.stack import Stack
@@ -58,7 +58,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     family = family_of(config, where)
     architecture = read_architecture(family, config, where)
     labels = read_labels(config, where)
-    is_classifier = any(name.endswith(CLASSIFIERS) for name in config.get("architectures") or ())
+    is_classifier = any(name.endswith(CLASSIFIERS) for name in saved_as(config))
     writes = architecture.head is None
     model = empty_language_model(architecture) if writes else empty_classifier(architecture, len(labels.names))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}

@@ -1,13 +1,15 @@
 """The label names in a `config.json`. Their order is the order of the scores; it is never guessed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headway.checkpoints.config import cut, shown
 from headway.errors import CheckpointError
 
-__all__ = ["CLASSIFIERS", "StoredLabels", "label_config", "read_labels"]
+__all__ = ["CLASSIFIERS", "StoredLabels", "label_config", "read_labels", "saved_as"]
 
 CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
 """How the names of the ecosystem's classes end whose head tells classes apart."""
@@ -32,14 +34,19 @@ def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
         CheckpointError: The table of labels contradicts itself.
     """
     names = _names(config, where)
-    architectures = config.get("architectures")
-    kinds = [kind for kind in architectures if isinstance(kind, str)] if isinstance(architectures, list) else []
+    kinds = saved_as(config)
     obstacle = None
     if kinds and not any(kind.endswith(CLASSIFIERS) for kind in kinds):
-        obstacle = f"it was saved as {', '.join(kinds)}"
+        obstacle = f"it was saved as {', '.join(map(cut, kinds[:3]))}"
     elif config.get("problem_type") == "regression" or len(names) == 1:
         obstacle = "its head gives one number (regression), not classes"
     return StoredLabels(names, config.get("problem_type") == _MULTI, obstacle)
+
+
+def saved_as(config: Mapping[str, Any]) -> list[str]:
+    """The names of the ecosystem's classes that the model was saved from."""
+    names = config.get("architectures")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def label_config(names: Sequence[str], multi: bool) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def _names(config: Mapping[str, Any], where: Path) -> tuple[str, ...]:
     if table is None:
         count = config.get("num_labels", 2)
         if not isinstance(count, int) or not 1 <= count <= 1_000_000:
-            raise CheckpointError(f'{where}: "num_labels" is {count!r}, but should be a whole number from 1.')
+            raise CheckpointError(f'{where}: "num_labels" is {shown(count)}, but should be a whole number from 1.')
         return tuple(f"LABEL_{index}" for index in range(count))
     if not isinstance(table, dict) or not table:
         raise CheckpointError(f'{where}: "id2label" should be an object of numbers to names.')
@@ -64,7 +71,9 @@ def _names(config: Mapping[str, Any], where: Path) -> tuple[str, ...]:
     if sorted(table, key=lambda key: (len(key), key)) != wanted:
         raise CheckpointError(f'{where}: the numbers in "id2label" should be 0 to {len(table) - 1}, each once.')
     names = tuple(str(table[index]) for index in wanted)
-    doubled = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
-        raise CheckpointError(f'{where}: "id2label" gives the same name to several classes: {", ".join(doubled[:5])}.')
+        raise CheckpointError(
+            f'{where}: "id2label" gives the same name to several classes: {", ".join(map(cut, doubled[:5]))}.'
+        )
     return names

@@ -183,13 +183,12 @@ def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
 
 
 def _usual_class(model: Mapping[str, Any]) -> str | None:
-    """The first tokenizer class of the family that a `config.json` names."""
+    """The first tokenizer class of the family that a `config.json` names; of a composed model, of its text part."""
     family = all_families().get(str(model.get("model_type")))
-    if family is None:
-        return None
-    if not family.tokenizers and isinstance(model.get(family.text_part), dict):
-        return _usual_class(model[family.text_part])
-    return next(iter(family.tokenizers), None)
+    if family is not None and family.text_part:
+        part = model.get(family.text_part)
+        family = all_families().get(str(part.get("model_type"))) if isinstance(part, dict) else None
+    return next(iter(family.tokenizers), None) if family is not None else None
 
 
 def _complete(folder: Path, form: Vocabulary) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from headway.checkpoints.config import checkpoint_error
+from headway.checkpoints.config import checkpoint_error, cut
 from headway.checkpoints.rules import WeightTable
 from headway.checkpoints.weights import StoredTensor
 
@@ -160,7 +160,7 @@ def _listed(names: Iterable[str], most: int = 6) -> str:
         blocks.setdefault(pattern, []).extend([int(number[1])] if number else [])
     shown = [pattern.replace("{}", _span(numbers)) if numbers else pattern for pattern, numbers in blocks.items()]
     rest = len(shown) - most
-    return ", ".join(shown[:most]) + (f" and {rest} more kinds" if rest > 0 else "")
+    return ", ".join(cut(name, 120) for name in shown[:most]) + (f" and {rest} more kinds" if rest > 0 else "")
 
 
 def _span(numbers: list[int]) -> str:

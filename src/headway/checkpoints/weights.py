@@ -16,7 +16,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from headway.checkpoints.config import checkpoint_error, read_json
+from headway.checkpoints.config import checkpoint_error, cut, read_json
 from headway.errors import CheckpointError
 
 __all__ = ["StoredTensor", "find_weight_files", "open_weights"]
@@ -25,6 +25,9 @@ _SHARD_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json"
 _WEIGHT_FILES = ("model.safetensors", _SHARD_INDEXES[0], "pytorch_model.bin", _SHARD_INDEXES[1])
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _AGAIN = "the download broke off or the file was damaged: fetch it again"
+_CLAIM = 8
+"""How many times a pickled file's own size its tensors may have: under several names, the same numbers are stored once.
+No model needs more than four names."""
 _READABLE = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _SAFETENSORS_READABLE = ("F32", "F16", "BF16", "F64")
 
@@ -79,7 +82,9 @@ def _open_safetensors(file: Path) -> dict[str, StoredTensor]:
         handle = safe_open(file, framework="pt")
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file.name} is not a whole safetensors file ({error}); {_AGAIN}.") from error
+        raise CheckpointError(
+            f"{file.name} is not a whole safetensors file ({cut(str(error), 200)}); {_AGAIN}."
+        ) from error
 
     def reader(name: str) -> Callable[[], Tensor]:
         return lambda: handle.get_tensor(name)
@@ -111,8 +116,8 @@ def _open_pickle(file: Path) -> dict[str, StoredTensor]:
             f"{file.name} is truncated, or holds something other than plain tensors, which is refused because it could "
             "run code. Fetch it again, or take a safetensors version of the model."
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # a pickle is a program: damaged, it may end in any error
+        reason = cut(str(error).partition("\n")[0], 200)
         raise CheckpointError(f"{file.name} is not a whole PyTorch file ({reason}); {_AGAIN}.") from error
     return _tensors_of(content, file)
 
@@ -128,12 +133,20 @@ def _tensors_of(content: object, file: Path) -> dict[str, StoredTensor]:
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file.name} holds a {type(content).__name__}, not named weights.")
     odd = [
-        str(name) for name, value in content.items() if not isinstance(value, Tensor) or value.layout != torch.strided
+        cut(str(name))
+        for name, value in content.items()
+        if not isinstance(value, Tensor) or value.layout != torch.strided
     ]
     if odd:
         raise CheckpointError(
             f"{file.name} is not a plain table of weights: {', '.join(odd[:3])}{' …' if odd[3:] else ''} "
             "is no dense tensor. It may be a training state: take the model that was saved from it."
+        )
+    claimed, held = sum(value.numel() * value.itemsize for value in content.values()), file.stat().st_size
+    if claimed > _CLAIM * held:
+        # A stride of 0 repeats one number for ever, and a pickle may ask for a tensor that it does not bring.
+        raise CheckpointError(
+            f"{file.name} is damaged: its tensors claim {claimed:,} bytes, and it has {held:,}. Take another model."
         )
 
     def reader(value: Tensor) -> Callable[[], Tensor]:
@@ -158,14 +171,22 @@ def _shards(index: Path) -> tuple[list[Path], list[str]]:
     names = sorted(set(places.values()))
     # A name with folders in it could point anywhere on the disk.
     odd = [name for name in names if Path(name).name != name]
-    missing = [name for name in names if name not in odd and not (index.parent / name).is_file()]
-    problems = [f"{index.name} points outside its folder: {json.dumps(name)}." for name in odd]
+    missing = [name for name in names if name not in odd and not _is_file(index.parent / name)]
+    problems = [f"{index.name} points outside its folder: {cut(json.dumps(name))}." for name in odd[:8]]
     if missing:
         problems.append(
-            f"{len(missing)} of {len(names)} weight files named by {index.name} are missing: {', '.join(missing[:8])}"
+            f"{len(missing)} of {len(names)} weight files named by {index.name} are missing: "
+            f"{', '.join(map(cut, missing[:8]))}"
             f"{' …' if missing[8:] else ''}. Fetch the rest of the model."
         )
     return [index.parent / name for name in names if name not in odd + missing], problems
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is longer than the system's names
+        return False
 
 
 def _pointer_problem(file: Path) -> str | None:

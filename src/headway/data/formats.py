@@ -38,6 +38,7 @@ LINE_LIMIT = 1 << 26
 
 _BUFFER = 1 << 20
 _GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
 _CSV_REMEDY = "Save it as CSV (UTF-8) and read that."
 _UNPACK = "Unpack it first."
 _NOT_TEXT = {  # the first bytes of a file -> what it is, and what to do
@@ -89,6 +90,8 @@ def open_file(file: DataFile) -> Iterator[BinaryIO]:
                 yield stream
             elif stream is plain:
                 yield plain
+            elif not _peek(stream).startswith(_PARQUET):  # before it fills the disk
+                raise DataError(f"{file.name} is not a readable Parquet file. Write or download it again.")
             else:
                 with tempfile.TemporaryFile() as whole:  # Parquet is read from its end
                     while block := stream.read(_BUFFER):
@@ -104,6 +107,8 @@ def open_file(file: DataFile) -> Iterator[BinaryIO]:
         raise DataError(f"{file.path}: you may not read it. Change its permissions.") from None
     except IsADirectoryError:
         raise DataError(f"{file.path} is a folder, not a file.") from None
+    except OSError as error:
+        raise DataError(f"{file.path}: could not be read: {error.strerror or error}. Try again.") from error
 
 
 def open_pipe(pipe: BinaryIO, name: str, format: Format | None) -> tuple[BinaryIO, Format]:
@@ -198,7 +203,7 @@ def _refuse_foreign(head: bytes, name: str) -> None:
     for magic, meaning in _NOT_TEXT.items():
         if head.startswith(magic):
             raise DataError(f"{name} is {meaning}")
-    if head.startswith(b"PAR1"):
+    if head.startswith(_PARQUET):
         raise DataError(f"{name} is a Parquet file. Give it a name that ends in .parquet.")
     sample = head[:4096]
     if 3 * sample.count(0) > len(sample):

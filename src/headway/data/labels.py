@@ -66,7 +66,7 @@ class Labels:
     def _hint(self, name: str) -> str:
         folded = {other.casefold(): other for other in self.names}
         near = difflib.get_close_matches(name.casefold(), folded, 1)
-        shown = ", ".join(f"'{other}'" for other in self.names[:8]) + (", …" if len(self.names) > 8 else "")
+        shown = ", ".join(f"'{other[:80]}'" for other in self.names[:8]) + (", …" if len(self.names) > 8 else "")
         return (f"Did you mean '{folded[near[0]]}'? " if near else "") + f"The labels are {shown}."
 
 

@@ -17,6 +17,9 @@ __all__ = ["BadRow", "BadRows", "Faults", "Row", "parquet_batches", "place", "ro
 FIELD_LIMIT = 1 << 24
 """The longest field of a CSV in characters. A longer one is a quote that nobody closed."""
 
+NAME_LIMIT = 1000
+"""The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
+
 BATCH_ROWS = 4096
 LISTED = 100
 """So many bad rows are kept with their reasons; all are counted."""
@@ -216,9 +219,15 @@ def _header(reader: Iterator[list[str]], lines: Lines) -> list[str]:
     if not fields:
         raise DataError(f"{lines.name} is empty. It needs a header line such as text,label and one row per example.")
     names = [name.strip() or f"unnamed_{position}" for position, name in enumerate(fields, 1)]
+    longest = max(map(len, names))
+    if longest > NAME_LIMIT:
+        raise DataError(
+            f"{lines.name}, line {lines.number} (the header): the name of a column has {longest:,} characters. "
+            "The first line should name the columns, such as text,label: write it above the rows."
+        )
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{lines.name}: two columns are called '{twice}'. Rename one of them in the header line.")
+        raise DataError(f"{lines.name}: two columns are called '{twice[:40]}'. Rename one of them in the header line.")
     return names
 
 
@@ -234,7 +243,7 @@ def _explain(error: csv.Error) -> str:
 def _ragged(fields: list[str], header: list[str], delimiter: str) -> str:
     sign = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(delimiter, f"'{delimiter}'")
     found = f"{len(fields)} field{'s' if len(fields) > 1 else ''} where the header has {len(header)}"
-    names = ", ".join(header[:6]) + (", …" if len(header) > 6 else "")
+    names = ", ".join(name[:40] for name in header[:6]) + (", …" if len(header) > 6 else "")
     if len(fields) > len(header):
         return f"{found} ({names}). Put quotation marks around texts that contain {sign}"
     return f"{found} ({names}). Add what is missing"
@@ -250,7 +259,9 @@ def parquet_batches(stream: BinaryIO, name: str) -> Iterator[Any]:
     import pyarrow.parquet as pq
 
     try:
-        yield from pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=BATCH_ROWS)
+        for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=BATCH_ROWS):
+            batch.validate(full=True)  # text that is no UTF-8 is taken as it is otherwise, and fails when it is used
+            yield batch
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataError(f"{name} is not a readable Parquet file ({reason}). Write or download it again.") from error

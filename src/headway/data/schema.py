@@ -59,7 +59,7 @@ class Schema:
         first, expected = self._first
         for having, lacking, difference in ((first, name, expected - columns), (name, first, columns - expected)):
             if difference:
-                missing = ", ".join(sorted(difference))
+                missing = ", ".join(name[:40] for name in sorted(difference)[:6])
                 raise DataError(
                     f"{lacking} has no column {missing}, which {having} has. "
                     "All files of a folder need the same columns. "

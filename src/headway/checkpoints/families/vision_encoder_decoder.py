@@ -22,8 +22,8 @@ def _architecture(config: ConfigReader) -> Architecture:
     if encoder is None or encoder.patches is None:
         config.problems.append('"encoder" is no model that reads pictures.')
         return writing
-    if decoder is None:
-        config.problems.append('"decoder" is no model that writes text ("is_decoder" should be true).')
+    if decoder is None or writing.encoder is not None:
+        config.problems.append('"decoder" is no decoder that stands alone ("is_decoder" should be true).')
         return reading
     # Vectors of another width are projected, unless the decoder is made to read them as they are.
     as_they_are = parts["decoder"].has("cross_attention_hidden_size")
