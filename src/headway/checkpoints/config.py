@@ -84,10 +84,12 @@ class ConfigReader:
 
     def index(self, key: str, default: int) -> int:
         """A whole number from 0."""
+        return self._index(key, self._get(key, default), default)
+
+    def first_index(self, key: str, default: int) -> int:
+        """A whole number from 0, or the first of a list of them: what is written may end in several ways."""
         value = self._get(key, default)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        return self._wrong(key, value, "a whole number from 0", default)
+        return self._index(key, value[0] if isinstance(value, list) and value else value, default)
 
     def share(self, key: str, default: float) -> float:
         """A number from 0 to below 1."""
@@ -146,6 +148,11 @@ class ConfigReader:
     def _get(self, key: str, default: object) -> object:
         value = self.config.get(key)
         return default if value is None else value
+
+    def _index(self, key: str, value: object, default: int) -> int:
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        return self._wrong(key, value, "a whole number from 0", default)
 
     def _number(self, key: str, default: float, least: float, below: float, wanted: str) -> float:
         value = self._get(key, default)
