@@ -12,6 +12,7 @@ import headway
 from headway.checkpoints import families
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.family import all_families, read_architecture
+from headway.errors import CheckpointError
 
 SOURCE = Path(headway.__file__).parent
 
@@ -33,11 +34,13 @@ def test_no_other_module_imports_a_family() -> None:
 
 
 def test_a_reader_gathers_every_problem() -> None:
-    reader = ConfigReader({"a": 0, "b": 1.5, "c": "x", "d": -1, "e": None, "f": float("nan"), "g": {"h": "x" * 100}})
+    values = {"a": 0, "b": 1.5, "c": "x", "d": -1, "e": None, "f": float("nan"), "g": {"h": "x" * 100}, "i": [4, 5]}
+    reader = ConfigReader(values)
     assert reader.size("a", 7, most=10) == 7
     assert reader.share("b", 0.5) == 0.5
     assert reader.choice("c", "y", {"y": 1}) == 1
     assert reader.index("d", 3) == 3
+    assert (reader.first_index("i", 3), reader.first_index("a", 3), reader.first_index("e", 3)) == (4, 0, 3)
     assert reader.size("e", 7, most=10) == 7
     assert reader.positive("f", 1.0) == 1.0
     reader.require("g", None, "it is not supported")
@@ -45,6 +48,15 @@ def test_a_reader_gathers_every_problem() -> None:
     assert len(reader.problems) == 6
     assert reader.problems[0] == '"a" is 0, but should be a whole number from 1 to 10.'
     assert all(len(problem) < 120 for problem in reader.problems)
+
+
+def test_buckets_that_could_not_be_found_are_refused() -> None:
+    """With as many distances as a decoder's exact buckets, the oracle divides by zero; with fewer, it looks below 0."""
+    family, where = all_families()["t5"], Path("config.json")
+    settings = {"relative_attention_num_buckets": 32, "relative_attention_max_distance": 16}
+    with pytest.raises(CheckpointError, match="should be a whole number from 17"):
+        read_architecture(family, settings, where)
+    assert read_architecture(family, settings | {"relative_attention_max_distance": 17}, where)
 
 
 @pytest.mark.parametrize("model_type", sorted(set(all_families()) - {"vision-encoder-decoder"}))

@@ -123,6 +123,12 @@ def test_what_is_no_tokenizer_is_refused(minilm_folder: Path, tmp_path: Path) ->
     (tmp_path / "tokenizer.json").write_bytes(whole[:1000])
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: is not a readable tokenizer"):
         load_tokenizer(tmp_path)
+    without = json.loads(whole)
+    without["added_tokens"] = [token for token in without["added_tokens"] if token["content"] != "[UNK]"]
+    del without["model"]["vocab"]["[UNK]"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(without))
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: is not a readable tokenizer .*\[UNK\]"):
+        load_tokenizer(tmp_path)
     with pytest.raises(CheckpointError, match="token ids up to 30521, but the model only knows 600 tokens"):
         load_tokenizer(minilm_folder, vocabulary_size=600)
 

@@ -109,6 +109,10 @@ CLASSIFIERS: dict[str, Callable[[random.Random], Any]] = {
     "albert": _albert,
     "modernbert": _modernbert,
     "gpt2": lambda draw: _gpt2(draw),
+    "bart": lambda draw: _bart(draw),
+    "mbart": lambda draw: _mbart(draw),
+    "t5": lambda draw: _t5(draw, "t5"),
+    "mt5": lambda draw: _t5(draw, "mt5"),
 }
 """Family → a configuration with random settings."""
 
@@ -130,6 +134,7 @@ def _seq2seq(draw: random.Random) -> dict[str, Any]:
         "scale_embedding": draw.random() < 0.5,
         "pad_token_id": 1,
         "decoder_start_token_id": 2,
+        "classifier_dropout": draw.choice([0.0, 0.3]),
     }
 
 
@@ -170,7 +175,7 @@ def _m2m_100(draw: random.Random) -> Any:
     return M2M100Config(**_seq2seq(draw))
 
 
-def _t5(draw: random.Random) -> Any:
+def _t5(draw: random.Random, kind: str | None = None) -> Any:
     from transformers import MT5Config, T5Config
 
     heads = draw.choice([1, 2, 4])
@@ -183,12 +188,14 @@ def _t5(draw: random.Random) -> Any:
         "num_decoder_layers": draw.randint(1, 3),
         "num_heads": heads,
         "relative_attention_num_buckets": draw.choice([8, 32]),
-        "relative_attention_max_distance": draw.choice([10, 128]),
+        "relative_attention_max_distance": draw.choice([20, 128]),
         "feed_forward_proj": draw.choice(["relu", "gated-gelu", "gated-silu"]),
         "tie_word_embeddings": draw.random() < 0.5,
         "decoder_start_token_id": 0,
+        "classifier_dropout": draw.choice([0.0, 0.3]),
     }
-    return draw.choice([T5Config, T5Config, MT5Config])(**settings)
+    kind = kind or draw.choice(["t5", "t5", "mt5"])
+    return {"t5": T5Config, "mt5": MT5Config}[kind](**settings)
 
 
 def _gpt2(draw: random.Random) -> Any:
@@ -342,8 +349,10 @@ def save_random_classifier(folder: Path, family: str, seed: int) -> None:
 
     draw = random.Random(f"{family} {seed}")
     config = CLASSIFIERS[family](draw)
-    config.num_labels = draw.randint(2, 6)
+    # Named: two labels without names are not stored, and one class of the oracle reads that as three.
+    config.id2label = {index: f"class {index}" for index in range(draw.randint(2, 6))}
     config.initializer_range = 0.2
+    config.n_positions = getattr(config, "n_positions", 40)  # T5 does not store it
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_config(config)
     _draw_wide(model)
@@ -416,3 +425,9 @@ def random_config(request: pytest.FixtureRequest) -> dict[str, Any]:
 def write_classifier() -> Callable[[Path, str, int], None]:
     """Writes a tiny random classifier of a family."""
     return save_random_classifier
+
+
+@pytest.fixture
+def write_writer() -> Callable[[Path, str, int], None]:
+    """Writes a tiny random model that writes."""
+    return save_random_writer

@@ -157,3 +157,5 @@ def test_saved_by_us_it_opens_in_transformers_with_the_same_logits(random_writer
 def test_targets_are_shifted_once_and_here() -> None:
     target, packing = torch.tensor([11, 12, 13, 21, 31, 32]), Packing([3, 1, 2])
     assert shift_right(target, packing, 9).tolist() == [9, 11, 12, 9, 9, 31]
+    assert shift_right(target, packing, None).tolist() == [13, 11, 12, 21, 32, 31]
+    assert target.tolist() == [11, 12, 13, 21, 31, 32]

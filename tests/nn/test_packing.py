@@ -33,6 +33,20 @@ def test_positions_and_first_rows(sizes: list[int]) -> None:
     assert packing.firsts == Packing([1] * len(sizes))
 
 
+@given(lengths, st.randoms())
+def test_the_last_row_and_the_last_marked_one(sizes: list[int], draw) -> None:
+    packing = Packing(sizes)
+    ends = packing.offsets[1:].long() - 1
+    assert torch.equal(packing.lasts(), ends)
+    marked = torch.tensor([draw.random() < 0.2 for _ in range(packing.num_tokens)])
+    expected = [
+        int(rows[marks][-1] if marks.any() else rows[-1])
+        for rows, marks in zip(torch.arange(packing.num_tokens).split(sizes), marked.split(sizes), strict=True)
+    ]
+    assert packing.lasts(marked).tolist() == expected
+    assert packing.lasts(marked).dtype == torch.int64
+
+
 def test_an_empty_sequence_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one token"):
         Packing([3, 0])

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from headway.models.architecture import Architecture, Head, Stack
+from headway.models.architecture import Architecture, Head, RelativePositions, Stack
 from headway.models.classifier import Classifier
 from headway.nn.packing import Packing
 from headway.settings import Settings
@@ -57,6 +57,57 @@ def test_frozen_blocks_keep_their_weights(model):
     assert any("pooler" in name for name in free)
     freeze(model, 0)
     assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.fixture
+def two_stacks() -> Classifier:
+    """An encoder of two blocks and a decoder of three that reads it."""
+    shape = {"vocabulary_size": 20, "d_model": 8, "d_ff": 16, "num_heads": 2, "max_positions": 10}
+    relative = RelativePositions(num_buckets=8, max_distance=16)
+    every = {**shape, "positions": "relative", "relative": relative, "pre_norm": True, "final_norm": True}
+    return Classifier(
+        Architecture(
+            encoder=Stack(**every, num_layers=2),
+            decoder=Stack(**every, num_layers=3, causal=True, memory_width=8),
+            head=Head(pooling="last"),
+            shared_embedding=True,
+            start_id=0,
+        ),
+        num_labels=2,
+    )
+
+
+def test_a_decoder_lies_above_its_encoder(two_stacks):
+    optimizer = Optimizer(two_stacks, Settings(learning_rate=1.0, layer_decay=0.5))
+    peaks = {name: group_of(optimizer, weight)["peak"] for name, weight in two_stacks.named_parameters()}
+    heights = {
+        "encoder.embeddings.token.weight": 0,
+        "encoder.relative_bias.table.weight": 0,
+        "decoder.relative_bias.table.weight": 0,
+        "encoder.blocks.0.feed_forward.up.weight": 1,
+        "encoder.blocks.1.self_attention_norm.weight": 2,
+        "encoder.final_norm.weight": 3,
+        "decoder.blocks.0.cross_attention.query.weight": 3,
+        "decoder.blocks.2.feed_forward.up.weight": 5,
+        "decoder.final_norm.weight": 6,
+        "pooler.dense.weight": 6,
+        "classification_head.weight": 6,
+    }
+    assert {name: peaks[name] for name in heights} == {name: 0.5 ** (6 - height) for name, height in heights.items()}
+
+
+def test_the_encoder_is_frozen_before_its_decoder(two_stacks):
+    two_stacks.eval()
+    for frozen, blocks in ((1, ("encoder.blocks.1", "decoder")), (2, ("decoder",)), (4, ("decoder.blocks.2",))):
+        freeze(two_stacks, frozen)
+        free = {name for name, parameter in two_stacks.named_parameters() if parameter.requires_grad}
+        assert {name for name in free if ".blocks." in name} == {
+            name for name, _ in two_stacks.named_parameters() if ".blocks." in name and name.startswith(blocks)
+        }
+        assert not any("embeddings" in name or "relative_bias" in name for name in free)
+        two_stacks.zero_grad()
+        two_stacks(torch.arange(9), Packing([4, 5])).square().sum().backward()
+        assert {name for name, parameter in two_stacks.named_parameters() if parameter.grad is not None} == free
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,13 @@ class ConfigReader:
         """A whole number from 0: the place of a token in the vocabulary."""
         return self.size(key, default, most=2**24, least=0)
 
+    def first_index(self, key: str, default: int) -> int:
+        """The same, or the first of a list of them: what is written may end in several ways."""
+        value = self._get(key, default)
+        reader = ConfigReader({key: value[0] if isinstance(value, list) and value else value})
+        reader.problems = self.problems
+        return reader.index(key, default)
+
     def share(self, key: str, default: float) -> float:
         """A number from 0 to below 1."""
         return self._number(key, default, 0.0, 1.0, "a number from 0 to below 1")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.checkpoints.family import family_of, read_architecture
-from headway.checkpoints.labels import CLASSIFIERS, read_labels, saved_as
+from headway.checkpoints.labels import is_classifier, read_labels
 from headway.checkpoints.load import empty_classifier, empty_language_model, read_model_config
 from headway.models.architecture import Architecture
 from headway.models.stack import Stack
@@ -34,6 +34,8 @@ class ModelFacts:
     """Empty for a base model."""
     writes: bool
     """Whether it writes text instead of classifying."""
+    can_classify: bool
+    """Whether it classifies, or can be trained to."""
     max_positions: int
     """Longest sequence that it reads, in tokens."""
     architecture: dict[str, Any]
@@ -58,8 +60,9 @@ def inspect_model(folder: Path) -> ModelFacts:
     family = family_of(config, where)
     architecture = read_architecture(family, config, where)
     labels = read_labels(config, where)
-    is_classifier = any(name.endswith(CLASSIFIERS) for name in saved_as(config))
-    writes = architecture.head is None
+    can_classify = architecture.head is not None
+    writes = architecture.language_head is not None and not is_classifier(config)
+    architecture = architecture.writing() if writes else architecture.classifying()
     model = empty_language_model(architecture) if writes else empty_classifier(architecture, len(labels.names))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -68,8 +71,9 @@ def inspect_model(folder: Path) -> ModelFacts:
     scores = decoder.vocabulary_size * decoder.d_model if writes and decoder else 0
     return ModelFacts(
         family=str(config["model_type"]),
-        label_names=labels.names if is_classifier else (),
+        label_names=labels.names if is_classifier(config) else (),
         writes=writes,
+        can_classify=can_classify,
         max_positions=architecture.reader.max_positions,
         architecture=_departures(architecture),
         parameters=parameters,

@@ -9,9 +9,9 @@ from typing import Any
 from headway.checkpoints.config import cut, shown
 from headway.errors import CheckpointError
 
-__all__ = ["CLASSIFIERS", "StoredLabels", "label_config", "read_labels", "saved_as"]
+__all__ = ["StoredLabels", "is_classifier", "label_config", "read_labels"]
 
-CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
+_CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
 """How the names of the ecosystem's classes end whose head tells classes apart."""
 _MULTI = "multi_label_classification"
 _SINGLE = "single_label_classification"
@@ -27,6 +27,11 @@ class StoredLabels:
     """Why the head, if there is one, does not tell classes apart; None where it does."""
 
 
+def is_classifier(config: Mapping[str, Any]) -> bool:
+    """Whether it was saved as a classifier, by the name of its class."""
+    return any(kind.endswith(_CLASSIFIERS) for kind in _kinds(config))
+
+
 def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
     """The names in the order of the scores, and whether several may be true at once.
 
@@ -34,19 +39,13 @@ def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
         CheckpointError: The table of labels contradicts itself.
     """
     names = _names(config, where)
-    kinds = saved_as(config)
+    kinds = _kinds(config)
     obstacle = None
-    if kinds and not any(kind.endswith(CLASSIFIERS) for kind in kinds):
+    if kinds and not is_classifier(config):
         obstacle = f"it was saved as {', '.join(map(cut, kinds[:3]))}"
     elif config.get("problem_type") == "regression" or len(names) == 1:
         obstacle = "its head gives one number (regression), not classes"
     return StoredLabels(names, config.get("problem_type") == _MULTI, obstacle)
-
-
-def saved_as(config: Mapping[str, Any]) -> list[str]:
-    """The names of the ecosystem's classes that the model was saved from."""
-    names = config.get("architectures")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def label_config(names: Sequence[str], multi: bool) -> dict[str, Any]:
@@ -56,6 +55,12 @@ def label_config(names: Sequence[str], multi: bool) -> dict[str, Any]:
         "label2id": {name: index for index, name in enumerate(names)},
         "problem_type": _MULTI if multi else _SINGLE,
     }
+
+
+def _kinds(config: Mapping[str, Any]) -> list[str]:
+    """The ecosystem's names of the classes that it was saved as."""
+    architectures = config.get("architectures")
+    return [kind for kind in architectures if isinstance(kind, str)] if isinstance(architectures, list) else []
 
 
 def _names(config: Mapping[str, Any], where: Path) -> tuple[str, ...]:

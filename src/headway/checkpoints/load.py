@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from headway.checkpoints.config import checkpoint_error, read_json
 from headway.checkpoints.family import Family, family_of, read_architecture
-from headway.checkpoints.labels import StoredLabels, read_labels
+from headway.checkpoints.labels import StoredLabels, is_classifier, read_labels
 from headway.checkpoints.tokenizer import has_tokenizer
 from headway.checkpoints.transfer import Checkpoint, load_weights
 from headway.checkpoints.weights import find_weight_files, open_weights
@@ -110,6 +110,7 @@ def load_classifier(
         kinds = ("pictures", "texts") if not pictures else ("texts", "pictures")
         raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
     stored_labels = read_labels(config, where)
+    architecture = architecture.classifying()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
     names = stored_labels.names if label_names is None else tuple(label_names)
     model = empty_classifier(architecture, len(names))
@@ -173,14 +174,21 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
     folder = Path(folder)
     config, family, architecture = _read_settings(folder, dropouts)
     where = folder / "config.json"
-    if architecture.decoder is None or architecture.language_head is None:
+    head = architecture.language_head
+    if architecture.decoder is None or head is None:
         raise CheckpointError(
             f"{where}: this model ({config['model_type']}) does not write text. Choose one with a decoder, such as "
             "t5-small."
         )
+    if is_classifier(config):
+        raise CheckpointError(
+            f"{folder}: is a classifier: its head gives labels, not words, so it does not write text. Choose the model "
+            "that it was trained from, or another that writes."
+        )
+    architecture = architecture.writing()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
-    if architecture.language_head.tied and not _is_tied(checkpoint, architecture):
-        architecture = replace(architecture, language_head=replace(architecture.language_head, tied=False))
+    if head.tied and not _is_tied(checkpoint, architecture):
+        architecture = replace(architecture, language_head=replace(head, tied=False))
     model = empty_language_model(architecture)
     load_weights(model, checkpoint)
     return LoadedLanguageModel(model.eval(), str(config["model_type"]), config)

@@ -92,14 +92,14 @@ class Spare:
 Rule = Rename | Transpose | Row | Fuse | Drop | Spare | Alias
 
 
-def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str) -> tuple[Rule, ...]:
+def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stack}") -> tuple[Rule, ...]:
     """The rules of a model that is a part of another.
 
     Args:
         rules: Of the model when it stands alone.
         base: A prefix that its names lose as a part, such as `vit.`.
         prefix: The prefix that they get instead.
-        stack: What it is in ours, `encoder` or `decoder`.
+        stack: What it is in ours, `encoder` or `decoder`; either when not given.
     """
 
     def theirs(pattern: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, processors
 
-from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
+from headway.checkpoints.config import ConfigReader, checkpoint_error, cut, read_json
 from headway.checkpoints.family import all_families
 from headway.checkpoints.vocabularies import Languages, Side, Vocabulary
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
@@ -34,6 +34,7 @@ _USUAL_TOKENS = {
 }
 # The class for a tokenizer.json that no class of the ecosystem describes.
 _ANY_CLASS = "PreTrainedTokenizerFast"
+_RARE = "ꙮ 𒐪"  # letters that hardly a vocabulary has
 _LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
 
 
@@ -231,9 +232,14 @@ def _some(codes: tuple[str, ...]) -> str:
 
 def _from_file(file: Path) -> tokenizers.Tokenizer:
     try:
-        return tokenizers.Tokenizer.from_file(str(file))
+        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        # A token for the unknown that is unknown itself is only missed by the library when it needs it.
+        tokenizer.encode(_RARE)
     except Exception as error:  # the library raises nothing more specific
-        raise CheckpointError(f"{file}: is not a readable tokenizer ({error}). Fetch it again.") from error
+        raise CheckpointError(
+            f"{file}: is not a readable tokenizer ({cut(str(error), 200)}). Fetch it again."
+        ) from error
+    return tokenizer
 
 
 def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def _facts_table(model: str, facts: ModelFacts) -> Table:
 def _labels(facts: ModelFacts) -> str:
     if facts.label_names:
         return ", ".join(facts.label_names)
-    return "none: it writes text" if facts.writes else "none: a base model, to be trained first"
+    if not facts.writes:
+        return "none: a base model, to be trained first"
+    return "none: it writes text" + (", and can be trained to classify" if facts.can_classify else "")
 
 
 def _inspect_data(data: str, model: str, as_json: bool, assignments: list[str]) -> None:

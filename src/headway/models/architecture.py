@@ -179,6 +179,9 @@ class Head:
     pooling: Pooling = "first"
     """Which vector is read: the first token's, the last one's, or the mean of all."""
 
+    end_id: int | None = None
+    """With `last` pooling: it is the last token of this id that is read, where the sequence has one; none: any."""
+
     pooler: bool = True
     """Whether a dense layer comes before the one that scores."""
 
@@ -220,7 +223,10 @@ class LanguageHead:
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A whole model: an encoder, a decoder or both, and what is read off their last vectors."""
+    """A whole model: an encoder, a decoder or both, and what is read off their last vectors.
+
+    A family whose models can do both describes both heads; a model that is built has one.
+    """
 
     encoder: Stack | None = None
     decoder: Stack | None = None
@@ -238,6 +244,8 @@ class Architecture:
     """Id of the padding token: unused here, kept for the tools that read the saved folder."""
     start_id: int | None = None
     """Id that the decoder begins with."""
+    starts_with_last: bool = False
+    """Whether the decoder, given a whole text to read, begins with that text's last token instead of `start_id`."""
     part_types: tuple[str, str] | None = None
     """What the files of a composed model call its encoder and its decoder: unused here, kept for saving."""
 
@@ -247,6 +255,14 @@ class Architecture:
         stack = self.encoder or self.decoder
         assert stack is not None, "a model has a stack"
         return stack
+
+    def classifying(self) -> "Architecture":
+        """The same stacks with the head for classification alone."""
+        return replace(self, language_head=None)
+
+    def writing(self) -> "Architecture":
+        """The same stacks with the head for writing alone."""
+        return replace(self, head=None)
 
     def with_dropout(
         self,

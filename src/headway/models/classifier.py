@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from headway.models.architecture import Architecture, Head
+from headway.models.language import shift_right
 from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
@@ -28,7 +29,14 @@ class Pooler(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Packed sequences in, one score a label out."""
+    """Packed sequences in, one score a label out.
+
+    Where the architecture has both an encoder and a decoder, the decoder reads the same sequence again, shifted right,
+    with the encoder's vectors as its memory, and the head reads the decoder (Lewis et al. 2020, §3.1) at the row of the
+    sequence's last end token (`Head.end_id`). Tokenizers end each text with one, and pairs have more. How many the
+    other sequences of a batch have does not matter (`transformers` wants the same number of each). A sequence without
+    any (which `transformers` refuses) is read at its last token.
+    """
 
     def __init__(self, architecture: Architecture, num_labels: int) -> None:
         super().__init__()
@@ -38,6 +46,13 @@ class Classifier(nn.Module):
         self.head = head
         self.num_labels = num_labels
         self.encoder = Stack(stack)
+        self.decoder = None
+        if architecture.encoder is not None and architecture.decoder is not None:
+            shared = self.encoder.token_embedding if architecture.shared_embedding else None
+            stack = architecture.decoder
+            assert architecture.starts_with_last or architecture.start_id is not None, "a decoder begins with something"
+            self.decoder = Stack(stack, shared)
+        self._start_id = None if architecture.starts_with_last else architecture.start_id
         self.pooler = Pooler(stack.d_model, head, stack.norm_eps, stack.norm_bias) if head.pooler else None
         self.head_dropout = Dropout(head.dropout)
         self.classification_head = nn.Linear(stack.d_model, num_labels, head.bias)
@@ -57,7 +72,21 @@ class Classifier(nn.Module):
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
 
     def _pool(self, input: Tensor, packing: Packing, token_types: Tensor | None) -> Tensor:
-        if self.head.pooling == "first":
+        if self.head.pooling == "first" and self.decoder is None:
             return self.encoder.forward_firsts(input, packing, token_types)
-        hidden = self.encoder(input, packing, token_types)
-        return packing.means(hidden) if self.head.pooling == "mean" else packing.last_rows(hidden)
+        rows = self._rows(input, packing)
+        if self.decoder is None:
+            hidden = self.encoder(input, packing, token_types, rows=rows)
+        else:
+            memory = self.encoder(input, packing, token_types)
+            again = shift_right(input, packing, self._start_id)
+            hidden = self.decoder(again, packing, memory=(memory, packing), rows=rows)
+        return packing.means(hidden) if rows is None else hidden
+
+    def _rows(self, input: Tensor, packing: Packing) -> Tensor | None:
+        """The row of each sequence that the head reads; none where it reads all of them."""
+        if self.head.pooling == "mean":
+            return None
+        if self.head.pooling == "first":
+            return packing.offsets[:-1].long()
+        return packing.lasts(None if self.head.end_id is None else input == self.head.end_id)

@@ -82,13 +82,21 @@ class LanguageModel(nn.Module):
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
 
 
-def shift_right(target_ids: Tensor, packing: Packing, start_id: int) -> Tensor:
+def shift_right(target_ids: Tensor, packing: Packing, start_id: int | None) -> Tensor:
     """What the decoder reads while it learns to write the target: a start token, then all but the target's last.
 
     This is the only place where targets are shifted.
 
     *Shape:* (tokens,) → (tokens,)
+
+    Args:
+        target_ids: Ids of the targets.
+        packing: Where they start.
+        start_id: The start token; none: each target's own last token.
     """
     shifted = target_ids.roll(1)
-    shifted[packing.offsets[:-1].long()] = start_id
+    firsts = packing.offsets[:-1].long()
+    if start_id is None:
+        return shifted.index_copy(0, firsts, target_ids.index_select(0, packing.lasts()))
+    shifted[firsts] = start_id
     return shifted

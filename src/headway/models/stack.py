@@ -57,8 +57,11 @@ class Stack(nn.Module):
         *,
         memory: Memory | None = None,
         cache: Cache | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
         """*Shape:* ids and token_types (tokens,), or pixels (pictures, channels, height, width) → (tokens, d_model).
+
+        With `rows`, (sequences, d_model): the last block skips most of what nobody reads.
 
         Args:
             input: Token ids, or pictures.
@@ -66,10 +69,12 @@ class Stack(nn.Module):
             token_types: Which text each token belongs to; the first when none.
             memory: What cross-attention reads.
             cache: What this decoder has read already; the tokens given are the next ones.
+            rows: The one row of each sequence that is wanted. *Shape:* (sequences,)
         """
         hidden = self._embed(input, packing, token_types, cache)
         bias = self._bias(packing, cache)
-        for layer in range(self.settings.num_layers):
+        last = self.settings.num_layers - 1
+        for layer in range(last + 1):
             hidden = self._block(layer)(
                 hidden,
                 packing,
@@ -77,6 +82,7 @@ class Stack(nn.Module):
                 bias=bias,
                 memory=memory,
                 cache=None if cache is None else cache.layers[layer],
+                rows=rows if layer == last else None,
             )
         return hidden if self.final_norm is None else self.final_norm(hidden)
 

@@ -68,8 +68,9 @@ class Block(nn.Module):
         bias: Tensor | None = None,
         memory: Memory | None = None,
         cache: LayerCache | None = None,
+        rows: Tensor | None = None,
     ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model).
+        """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
 
         Args:
             input: One row a token.
@@ -78,9 +79,13 @@ class Block(nn.Module):
             bias: Added to the scores of self-attention.
             memory: What cross-attention reads.
             cache: Keys and values of the tokens before these.
+            rows: The one row of each sequence that is wanted; after self-attention nothing is computed for the others.
+                *Shape:* (sequences,)
         """
         normed = self._before(self.self_attention_norm, input)
         attended = self.self_attention(normed, packing, rotation=rotation, bias=bias, cache=cache)
+        if rows is not None:
+            input, attended, packing = input.index_select(0, rows), attended.index_select(0, rows), packing.firsts
         hidden = self._add(self.self_attention_norm, input, self.attention_dropout(attended))
         if self.cross_attention is not None and self.cross_attention_norm is not None:
             assert memory is not None, "this block reads a memory"

@@ -93,12 +93,18 @@ class Packing:
         """
         return packed.index_select(0, self.offsets[:-1])
 
-    def last_rows(self, packed: Tensor) -> Tensor:
-        """The last token's row of each sequence.
+    def lasts(self, marked: Tensor | None = None) -> Tensor:
+        """Which row is each sequence's last, or the last of its marked ones where it has any.
 
-        *Shape:* (tokens, …) → (sequences, …)
+        *Shape:* marked (tokens,), bool → (sequences,), int64
         """
-        return packed.index_select(0, self.offsets[1:] - 1)
+        ends = self.offsets[1:].long() - 1
+        if marked is None:
+            return ends
+        rows = torch.arange(len(marked), device=marked.device)
+        # The latest marked row so far, at each sequence's end: it may belong to a sequence before.
+        latest = torch.where(marked, rows, -1).cummax(0).values.index_select(0, ends)
+        return torch.where(latest < self.offsets[:-1], ends, latest)
 
     def means(self, packed: Tensor) -> Tensor:
         """The mean over each sequence's rows.

@@ -15,24 +15,43 @@ from headway.training.schedule import learning_rate_factor
 __all__ = ["Optimizer", "freeze", "warmup_steps"]
 
 
-def depth_of(name: str, num_blocks: int) -> int:
-    """How high a weight lies: 0 for the embeddings, 1 … num_blocks for the blocks, one more for what is above."""
-    block = re.search(r"\bblocks\.(\d+)\.", name)
-    if block:
-        return int(block[1]) + 1
-    return 0 if "embeddings." in name else num_blocks + 1
+def depths(model: nn.Module) -> dict[str, int]:
+    """How high each weight lies: 0 for the embeddings, from 1 on for the blocks, one more for what is above them.
+
+    An encoder's blocks lie below those of the decoder that reads it, which are counted on from them: what follows the
+    encoder's last block, as a norm does, lies as high as the decoder's first.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    counts: dict[str, int] = {}
+    for name in names:
+        if block := _BLOCK.match(name):
+            counts[block["stack"]] = max(counts.get(block["stack"], 0), int(block["number"]) + 1)
+    below, total = {}, 0
+    for stack, count in counts.items():
+        below[stack] = total
+        total += count
+
+    def depth(name: str) -> int:
+        if block := _BLOCK.match(name):
+            return below[block["stack"]] + int(block["number"]) + 1
+        if _BOTTOM.search(name):
+            return 0
+        stack = next((stack for stack in counts if name.startswith(stack)), None)
+        return total + 1 if stack is None else below[stack] + counts[stack] + 1
+
+    return {name: depth(name) for name in names}
 
 
-def count_blocks(model: nn.Module) -> int:
-    """Blocks of the model's stack."""
-    return 1 + max((depth_of(name, 0) - 1 for name, _ in model.named_parameters()), default=0)
+_BLOCK = re.compile(r"(?P<stack>(?:.*\.)?)blocks\.(?P<number>\d+)\.")
+# A bias on scores is shared by all blocks of a stack: its gradient must go through all of them, frozen or not.
+_BOTTOM = re.compile(r"\b(?:embeddings|relative_bias)\.")
 
 
 def freeze(model: nn.Module, num_blocks: int) -> None:
     """Keep the embeddings and the lowest `num_blocks` blocks as they are; nothing when it is 0."""
-    top = count_blocks(model)
+    depth = depths(model)
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(num_blocks == 0 or depth_of(name, top) > num_blocks)
+        parameter.requires_grad_(num_blocks == 0 or depth[name] > num_blocks)
 
 
 class Optimizer:
@@ -130,18 +149,19 @@ class _LookedUp:
 
 def _parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
     """The trainable weights by depth (layer decay) and by whether they decay (matrices do)."""
-    top = count_blocks(model)
+    depth = depths(model)
+    top = max(depth.values(), default=1)
     groups: dict[tuple[int, bool], list[Tensor]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups[depth_of(name, top), parameter.ndim > 1].append(parameter)
+            groups[depth[name], parameter.ndim > 1].append(parameter)
     return [
         {
             "params": parameters,
-            "peak": settings.learning_rate * settings.layer_decay ** (top + 1 - depth),
+            "peak": settings.learning_rate * settings.layer_decay ** (top - place),
             "weight_decay": settings.weight_decay if decays else 0.0,
         }
-        for (depth, decays), parameters in sorted(groups.items())
+        for (place, decays), parameters in sorted(groups.items())
     ]
 
 

@@ -7,18 +7,21 @@ from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
-from headway.models.architecture import Architecture, LanguageHead, Stack
+from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
-__all__ = ["FAMILY", "model_config", "model_rules", "read_model", "read_stack", "stack_rules"]
+__all__ = ["FAMILY", "model_config", "model_rules", "read_head", "read_model", "read_stack", "stack_rules"]
 
 _POSITION_OFFSET = 2
 
 
-def read_model(config: ConfigReader, *, logits_bias: bool = True, **differences: Any) -> Architecture:
+def read_model(
+    config: ConfigReader, *, head: Head | None = None, logits_bias: bool = True, **differences: Any
+) -> Architecture:
     """An encoder and a decoder by the keys that BART gave them.
 
     Args:
         config: The model's `config.json`.
+        head: For classification, where the family has a form of it.
         logits_bias: Whether the checkpoint has a bias for each word.
         differences: Settings of both stacks that the family has of its own.
     """
@@ -26,11 +29,22 @@ def read_model(config: ConfigReader, *, logits_bias: bool = True, **differences:
     return Architecture(
         encoder=read_stack(config, "encoder", **differences),
         decoder=replace(decoder, causal=True, memory_width=decoder.d_model),
+        head=head,
         language_head=LanguageHead(tied=config.flag("tie_word_embeddings", True), bias=logits_bias),
         shared_embedding=config.flag("share_encoder_decoder_embeddings", True),
         initializer_std=config.positive("init_std", 0.02),
         pad_id=config.index("pad_token_id", 1),
         start_id=config.index("decoder_start_token_id", 2),
+    )
+
+
+def read_head(config: ConfigReader) -> Head:
+    """The classification head of the families that have one."""
+    return Head(
+        pooling="last",
+        end_id=config.first_index("eos_token_id", 2),
+        dropout=config.share("classifier_dropout", 0.0),
+        dropout_before_pooler=True,
     )
 
 
@@ -65,6 +79,8 @@ def model_config(architecture: Architecture) -> dict[str, Any]:
         "pad_token_id": architecture.pad_id,
         "decoder_start_token_id": architecture.start_id,
     }
+    if architecture.head is not None:
+        config |= {"eos_token_id": architecture.head.end_id, "classifier_dropout": architecture.head.dropout}
     for part, stack in (("decoder", architecture.decoder), ("encoder", architecture.encoder)):
         if stack is not None:
             config |= {
@@ -129,6 +145,9 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         Row("final_logits_bias", "language_head.bias"),
         Rename("lm_head.weight", "language_head.weight"),
         Spare("lm_head.weight"),
+        Rename("classification_head.dense", "pooler.dense"),
+        Rename("classification_head.out_proj", "classification_head"),
+        *(() if architecture.language_head else (Spare("final_logits_bias"),)),
     )
 
 
@@ -146,7 +165,7 @@ FAMILY = Family(
     model_types={"bart": "Bart"},
     from_scratch={"translation": _from_scratch, "summarization": _from_scratch},
     tokenizers={"BartTokenizer": byte_level_pieces},
-    architecture=lambda config: read_model(config, position_offset=_POSITION_OFFSET),
+    architecture=lambda config: read_model(config, head=read_head(config), position_offset=_POSITION_OFFSET),
     config=model_config,
     weights=model_rules,
 )

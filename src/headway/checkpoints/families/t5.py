@@ -6,9 +6,9 @@ from typing import Any
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Drop, Fuse, Rename, Rule, Spare
+from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare, nested
 from headway.checkpoints.vocabularies import Piece, SentencePieces
-from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
+from headway.models.architecture import Architecture, Head, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
 
 __all__ = ["FAMILY"]
@@ -34,6 +34,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     d_model = config.size("d_model", 512, most=2**16)
     gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
     num_layers = config.size("num_layers", 6, most=1000)
+    num_buckets = config.size("relative_attention_num_buckets", 32, most=2**16, least=4)
     encoder = Stack(
         vocabulary_size=config.size("vocab_size", 32128, most=2**24),
         d_model=d_model,
@@ -45,8 +46,9 @@ def _architecture(config: ConfigReader) -> Architecture:
         max_positions=config.size("n_positions", 512, most=2**20),
         positions="relative",
         relative=RelativePositions(
-            num_buckets=config.size("relative_attention_num_buckets", 32, most=2**16, least=4),
-            max_distance=config.size("relative_attention_max_distance", 128, most=2**20, least=2),
+            num_buckets=num_buckets,
+            # The lower half of the buckets holds one distance each; the others widen up to here.
+            max_distance=config.size("relative_attention_max_distance", 128, most=2**20, least=num_buckets // 2 + 1),
         ),
         embedding_norm=False,
         pre_norm=True,
@@ -74,6 +76,12 @@ def _architecture(config: ConfigReader) -> Architecture:
     return Architecture(
         encoder=encoder,
         decoder=decoder,
+        head=Head(
+            pooling="last",
+            end_id=config.first_index("eos_token_id", 1),
+            dropout=config.share("classifier_dropout", 0.0),
+            dropout_before_pooler=True,
+        ),
         language_head=LanguageHead(scale=d_model**-0.5 if scaled else 1.0),
         shared_embedding=True,
         initializer_std=0.05 * config.positive("initializer_factor", 1.0),
@@ -83,13 +91,18 @@ def _architecture(config: ConfigReader) -> Architecture:
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
-    encoder, decoder, head = architecture.encoder, architecture.decoder, architecture.language_head
+    encoder, decoder = architecture.encoder, architecture.decoder
     assert encoder is not None
     assert decoder is not None
-    assert head is not None
     assert encoder.relative is not None
     forms = {form: name for name, form in _FEED_FORWARDS.items()}
-    return {
+    heads: dict[str, Any] = {}
+    if architecture.language_head is not None:
+        scaled = architecture.language_head.scale != 1
+        heads |= {"tie_word_embeddings": scaled, "scale_decoder_outputs": scaled}
+    if architecture.head is not None:
+        heads |= {"eos_token_id": architecture.head.end_id, "classifier_dropout": architecture.head.dropout}
+    return heads | {
         "vocab_size": encoder.vocabulary_size,
         "d_model": encoder.d_model,
         "d_ff": encoder.d_ff,
@@ -103,8 +116,6 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "layer_norm_epsilon": encoder.norm_eps,
         "feed_forward_proj": forms[encoder.gated, encoder.activation],
         "dropout_rate": encoder.dropout,
-        "tie_word_embeddings": head.scale != 1,
-        "scale_decoder_outputs": head.scale != 1,
         "initializer_factor": architecture.initializer_std / 0.05,
         "pad_token_id": architecture.pad_id,
         "decoder_start_token_id": architecture.start_id,
@@ -112,6 +123,19 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 
 
 def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    if architecture.language_head is not None:
+        return _model_rules(architecture)
+    return (
+        # A classifier's names have a prefix that those of all other models lack.
+        *(Alias(part, f"transformer.{part}") for part in ("shared", "encoder", "decoder")),
+        *nested(_model_rules(architecture), base="", prefix="transformer."),
+        Rename("classification_head.dense", "pooler.dense"),
+        Rename("classification_head.out_proj", "classification_head"),
+        Spare("lm_head.weight"),
+    )
+
+
+def _model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     assert architecture.encoder is not None
     their_layer, our_block = "{stack}.block.{n}.layer", "{stack}.blocks.{n}"
 
