@@ -13,6 +13,7 @@ from torch import Tensor
 from headway.checkpoints.inspect import inspect_model
 from headway.checkpoints.load import load_classifier, load_language_model
 from headway.checkpoints.save import save_classifier
+from headway.data.tokenizer import FastTokenizer
 from headway.errors import CheckpointError
 from headway.models.classifier import Classifier
 from headway.nn.linear import quantize
@@ -82,7 +83,7 @@ def test_the_new_classifier_opens_in_transformers(writer_folder: Path, tmp_path:
 
     loaded = load_classifier(writer_folder, label_names=["no", "perhaps", "yes"])
     ours = loaded.model
-    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer = FastTokenizer(Tokenizer(WordLevel({"a": 0}, unk_token="a")))
     save_classifier(
         tmp_path / "saved", ours, config=loaded.config, label_names=loaded.label_names, multi=False, tokenizer=tokenizer
     )

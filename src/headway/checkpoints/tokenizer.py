@@ -168,12 +168,17 @@ def _form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary |
 
 
 def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
-    """The class that the folder names, else its family's usual one, else the only one that its files fit."""
+    """The class that the folder names, else its family's usual one, else the only one that its files fit.
+
+    A `tokenizer.json` of which nobody says whose it is stands for itself.
+    """
     model = _optional_json(folder / "config.json")
     named = config.get("tokenizer_class") or model.get("tokenizer_class")
     if named:
         plain = str(named).removesuffix("Fast")
         return plain if plain in _classes() else str(named)
+    if (folder / _TOKENIZER).is_file():
+        return _ANY_CLASS
     forms = {name: form(ConfigReader(config)) for name, form in _classes().items()}
     fitting = {name: form for name, form in forms.items() if _complete(folder, form)}
     usual = _usual_class(model)
