@@ -90,15 +90,18 @@ def test_a_new_classifier_opens_in_transformers(tiny: tuple[LoadedClassifier, To
     torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("task", ["translation", "summarization"])
+@pytest.mark.parametrize("task", ["translation", "summarization", "captioning"])
 def test_a_new_model_that_writes_opens_in_transformers(task: str, tmp_path: Path, review_texts: list[str]) -> None:
-    from transformers import AutoModelForSeq2SeqLM
+    from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, VisionEncoderDecoderModel
 
+    kind = VisionEncoderDecoderModel if task == "captioning" else AutoModelForSeq2SeqLM
     loaded, tokenizer = new_language_model("scratch:tiny", task, review_texts)
     save_language_model(tmp_path, loaded.model, config=loaded.config, tokenizer=tokenizer)
-    theirs, complaints = AutoModelForSeq2SeqLM.from_pretrained(tmp_path, output_loading_info=True)
+    theirs, complaints = kind.from_pretrained(tmp_path, output_loading_info=True)
     assert not any(complaints.values())
-    assert (theirs.config.pad_token_id, theirs.config.decoder_start_token_id) == (1, 2)
+    start = {"captioning": "<|endoftext|>"}.get(task, "</s>")
+    assert theirs.config.decoder_start_token_id == tokenizer.id_of(start) == loaded.model.architecture.start_id
+    assert AutoTokenizer.from_pretrained(tmp_path)("a good phone")["input_ids"] == ids(tokenizer, "a good phone")
     assert load_language_model(tmp_path).model.architecture == loaded.model.architecture
     assert load_tokenizer(tmp_path).files() == tokenizer.files()
 

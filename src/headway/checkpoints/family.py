@@ -15,6 +15,7 @@ from headway.checkpoints import families
 from headway.checkpoints.config import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.checkpoints.vocabularies import Vocabulary
+from headway.data.tokenizer import Tokenizer
 from headway.errors import CheckpointError
 from headway.models.architecture import Architecture
 
@@ -71,8 +72,9 @@ class Family:
     text_part: str = ""
     """The part of a composed model's `config.json` whose family says which tokenizer is usual."""
 
-    from_scratch: Mapping[str, Callable[[Size], dict[str, Any]]] = field(default_factory=dict)
-    """The tasks whose models from scratch take its shape: a size → the keys of `config.json` that have no default."""
+    from_scratch: Mapping[str, Callable[[Size, Tokenizer], dict[str, Any]]] = field(default_factory=dict)
+    """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
+    that have no default."""
 
     def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
         """The weights' names for these settings."""

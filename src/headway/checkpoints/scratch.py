@@ -54,7 +54,7 @@ def new_classifier(
         CheckpointError: There is no such size, or too little text.
     """
     config, architecture, tokenizer = _new(model, task, texts, dropouts)
-    network = Classifier(architecture, len(label_names))
+    network = Classifier(architecture.classifying(), len(label_names))
     network.init_weights()
     loaded = LoadedClassifier(network.eval(), config["model_type"], config, tuple(label_names), multi, fresh=())
     return loaded, tokenizer
@@ -65,7 +65,7 @@ def new_language_model(
 ) -> tuple[LoadedLanguageModel, Tokenizer]:
     """A model that writes text, made as `new_classifier` does."""
     config, architecture, tokenizer = _new(model, task, texts, dropouts)
-    network = LanguageModel(architecture)
+    network = LanguageModel(architecture.writing())
     network.init_weights()
     return LoadedLanguageModel(network.eval(), config["model_type"], config), tokenizer
 
@@ -80,14 +80,9 @@ def _new(
         raise CheckpointError(f"{model}: there is no such size, only {', '.join(SIZES)}.{hint}")
     model_type, family = _family_for(task)
     tokenizer = learn_tokenizer(next(iter(family.tokenizers)), texts, SIZES[name].vocabulary_size)
-    config = {
-        "model_type": model_type,
-        "vocab_size": tokenizer.largest_id + 1,
-        "pad_token_id": tokenizer.id_of(tokenizer.config["pad_token"]),
-        **family.from_scratch[task](SIZES[name]),
-    }
+    config = {"model_type": model_type, **family.from_scratch[task](SIZES[name], tokenizer)}
     architecture = read_architecture(family, config, Path("config.json")).with_dropout(**(dropouts or {}))
-    return config | family.config(architecture), architecture, tokenizer
+    return config, architecture, tokenizer
 
 
 def _family_for(task: str) -> tuple[str, Family]:

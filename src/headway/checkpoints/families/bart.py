@@ -7,6 +7,7 @@ from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
+from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
 __all__ = ["FAMILY", "model_config", "model_rules", "read_head", "read_model", "read_stack", "stack_rules"]
@@ -151,9 +152,13 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     )
 
 
-def _from_scratch(size: Size) -> dict[str, Any]:
+def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
     parts = ("encoder", "decoder")
     return {
+        "vocab_size": tokenizer.largest_id + 1,
+        "pad_token_id": tokenizer.id_of("<pad>"),
+        "eos_token_id": tokenizer.id_of("</s>"),
+        "decoder_start_token_id": tokenizer.id_of("</s>"),
         "d_model": size.d_model,
         **{f"{part}_ffn_dim": 4 * size.d_model for part in parts},
         **{f"{part}_layers": size.num_layers for part in parts},

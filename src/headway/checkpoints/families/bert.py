@@ -7,6 +7,7 @@ from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare
 from headway.checkpoints.vocabularies import WordPieces
+from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 from headway.nn.layers import Activation
 
@@ -185,8 +186,10 @@ def word_pieces(config: ConfigReader) -> WordPieces:
     )
 
 
-def _from_scratch(size: Size) -> dict[str, Any]:
+def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
     return {
+        "vocab_size": tokenizer.largest_id + 1,
+        "pad_token_id": tokenizer.id_of("[PAD]"),
         "hidden_size": size.d_model,
         "intermediate_size": 4 * size.d_model,
         "num_hidden_layers": size.num_layers,

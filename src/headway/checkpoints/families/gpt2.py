@@ -8,7 +8,7 @@ from headway.checkpoints.rules import Alias, Drop, Rename, Rule, Spare, Transpos
 from headway.checkpoints.vocabularies import ByteLevelPieces
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "byte_level_pieces"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
@@ -98,7 +98,7 @@ _WEIGHTS: tuple[Rule, ...] = (
 )
 
 
-def _byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
+def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
     """GPT-2's tokenizer, which puts nothing around a text."""
     return ByteLevelPieces(
         special=dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
@@ -108,7 +108,7 @@ def _byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
 
 FAMILY = Family(
     model_types={"gpt2": "GPT2"},
-    tokenizers={"GPT2Tokenizer": _byte_level_pieces},
+    tokenizers={"GPT2Tokenizer": byte_level_pieces},
     writer="LMHeadModel",
     architecture=_architecture,
     config=_config,

@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from headway.checkpoints.config import ConfigReader
-from headway.checkpoints.family import Family, all_families, sub_family
+from headway.checkpoints.families.gpt2 import byte_level_pieces
+from headway.checkpoints.family import Family, Size, all_families, sub_family
 from headway.checkpoints.rules import Rename, Rule, nested
+from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture
 
 __all__ = ["FAMILY"]
@@ -75,9 +77,38 @@ def _parts(architecture: Architecture) -> tuple[Family, Family]:
     return families[encoder], families[decoder]
 
 
+def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
+    """A ViT that a GPT-2 reads."""
+    end = tokenizer.id_of("<|endoftext|>")
+    return {
+        "encoder": {
+            "model_type": "vit",
+            "hidden_size": size.d_model,
+            "intermediate_size": 4 * size.d_model,
+            "num_hidden_layers": size.num_layers,
+            "num_attention_heads": size.num_heads,
+        },
+        "decoder": {
+            "model_type": "gpt2",
+            "vocab_size": tokenizer.largest_id + 1,
+            "n_embd": size.d_model,
+            "n_layer": size.num_layers,
+            "n_head": size.num_heads,
+            "add_cross_attention": True,
+            "bos_token_id": end,
+            "eos_token_id": end,
+        },
+        "decoder_start_token_id": end,
+        "pad_token_id": end,
+        "eos_token_id": end,
+    }
+
+
 FAMILY = Family(
     model_types={"vision-encoder-decoder": "VisionEncoderDecoder"},
     text_part="decoder",
+    tokenizers={"GPT2Tokenizer": byte_level_pieces},
+    from_scratch={"captioning": _from_scratch},
     writer="Model",
     fixed=_unused_pooler,
     architecture=_architecture,
