@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -528,3 +530,48 @@ def test_a_bomb_of_blank_rows_is_read_in_little_memory(ask: Ask, tmp_path: Path)
     answer = ask("stream", tmp_path / "blank.csv.gz")
     assert answer.kind == "read", answer
     assert answer.megabytes < 30
+
+
+def parquet(file: Path, texts: object, **options: object) -> Path:
+    table = pa.table({"text": texts, "label": ["a"] * len(texts)})
+    pq.write_table(table, file, **options)
+    assert file.stat().st_size < 2 * 2**20
+    return file
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["string", "dictionary"])
+@pytest.mark.parametrize("reader", ["read", "stream"])
+def test_a_text_that_a_dictionary_repeats_is_not_written_out_at_once(
+    ask: Ask, tmp_path: Path, reader: str, plain: bool
+) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), ["x" * 2**18])
+    file = parquet(tmp_path / "repeated.parquet", texts, store_schema=not plain)
+    answer = ask(reader, file)
+    assert answer.kind == "read", answer
+    # A gigabyte in all; what is read goes to the disk, whose pages the system may count while they are mapped.
+    assert answer.megabytes < 300
+
+
+@pytest.mark.parametrize("reader", ["read", "stream"])
+def test_a_text_in_parquet_may_be_as_long_as_in_a_csv(refuse: Refuse, tmp_path: Path, reader: str) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([1] * 5000 + [0] * 5000, pa.int32()), ["x" * (2**24 + 1), "good"])
+    file = parquet(tmp_path / "long.parquet", texts, store_schema=False, compression="gzip", row_group_size=4000)
+    message = refuse(reader, file, megabytes=400)
+    assert "long.parquet, row 5001: 'text' has 16,777,217 bytes, more than the 16,777,216 that are read" in message
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_a_huge_text_is_not_unpacked(refuse: Refuse, tmp_path: Path, rows: int) -> None:
+    texts = ["good"] * (rows - 1) + ["x" * 300_000_000]
+    file = parquet(tmp_path / "huge.parquet", texts, compression="gzip")
+    message = refuse("read", file)
+    assert "huge.parquet, from row 1: 'text' unpacks from" in message
+    assert "Write the file again with fewer rows in a group" in message
+
+
+def test_long_texts_without_a_dictionary_are_read_some_at_a_time(ask: Ask, tmp_path: Path) -> None:
+    texts = [f"{row} " + "x" * 2**20 for row in range(200)]
+    file = parquet(tmp_path / "long.parquet", texts, compression="zstd", use_dictionary=False, write_batch_size=4)
+    answer = ask("stream", file)
+    assert answer.kind == "read", answer
+    assert answer.megabytes < 150
