@@ -43,12 +43,17 @@ Problem = tuple[str, str]
 CLASSIFIERS = ("bert", "roberta", "distilbert", "electra", "albert", "modernbert", "gpt2")
 WRITERS = ("t5", "bart", "marian", "pegasus", "m2m_100", "gpt2", "vision_encoder_decoder", "blip")
 
+TEXTS = ["good films are a good thing", "bad films, é and 12,000 more", "a thing is a thing", "ｆｕｌｌ ① more words"]
+ODD_TEXTS = [*TEXTS, "", " ", "▁ 𒐪 ꙮ\0 </s> <unk>", "x" * 300, ("good", "bad films")]
+
 
 def make_bases(folder: Path, only: str) -> list[str]:
     """Write the undamaged folders; their names."""
-    if only != "data":
+    if only in ("models", "all"):
         _make_models(folder)
-    if only != "models":
+    if only in ("texts", "models", "all"):
+        _make_tokenizers(folder)
+    if only in ("data", "all"):
         _make_data(folder)
     return sorted(path.name for path in folder.iterdir())
 
@@ -95,6 +100,48 @@ def _make_models(folder: Path) -> None:
         if name == "shards":
             places = {tensor: file for file, part in zip(files, parts, strict=True) for tensor in part}
             (model / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": places}))
+
+
+def _make_tokenizers(folder: Path) -> None:
+    """Folders of the files that tokenizers are built from, and of how pictures are prepared."""
+    from sentencepiece import SentencePieceProcessor
+    from tokenizers import ByteLevelBPETokenizer
+
+    zero = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    classes: dict[str, dict[str, bytes]] = {
+        "T5Tokenizer": {"spiece.model": _pieces(**zero)},
+        "NllbTokenizer": {"sentencepiece.bpe.model": _pieces(model_type="bpe")},
+        "MarianTokenizer": {"source.spm": _pieces(), "target.spm": _pieces(**zero)},
+        "RobertaTokenizer": {},
+    }
+    for name, files in classes.items():
+        place = folder / f"texts-{name.removesuffix('Tokenizer').lower()}"
+        place.mkdir()
+        for file, content in files.items():
+            (place / file).write_bytes(content)
+        (place / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name, "eos_token": "</s>"}))
+    cutter = SentencePieceProcessor(model_proto=classes["MarianTokenizer"]["source.spm"])
+    known = ["</s>", "<pad>", *(cutter.id_to_piece(index) for index in range(cutter.get_piece_size()))]
+    ids = {piece: index for index, piece in enumerate(dict.fromkeys(known))}
+    (folder / "texts-marian" / "vocab.json").write_text(json.dumps(ids))
+    maker = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    maker.train_from_iterator(TEXTS, vocab_size=300, special_tokens=special, show_progress=False)
+    maker.save_model(str(folder / "texts-roberta"))
+    pictures = {"size": {"height": 8, "width": 8}, "do_center_crop": True, "crop_size": 6, "do_normalize": True}
+    pictures |= {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "pictures-vit").mkdir()
+    (folder / "pictures-vit" / "preprocessor_config.json").write_text(json.dumps(pictures | {"resample": 2}))
+
+
+def _pieces(**options: Any) -> bytes:
+    """A small SentencePiece model."""
+    from sentencepiece import SentencePieceTrainer
+
+    model = io.BytesIO()
+    options |= {"vocab_size": 80, "hard_vocab_limit": False, "num_threads": 1, "minloglevel": 2}
+    SentencePieceTrainer.train(sentence_iterator=iter(TEXTS * 9), model_writer=model, **options)
+    return model.getvalue()
 
 
 def _make_data(folder: Path) -> None:
@@ -174,6 +221,8 @@ def _damaged(draw: random.Random, name: str, content: bytes) -> bytes:
         (".json", _damaged_json),
         (".safetensors", _damaged_header),
         (".bin", _damaged_archive),
+        (".model", _damaged_pieces),
+        (".spm", _damaged_pieces),
         (".jsonl", _damaged_json_line),
         (".txt", _damaged_lines),
         (".csv", _damaged_lines),
@@ -249,6 +298,37 @@ def _damaged_archive(draw: random.Random, content: bytes) -> bytes:
     return result.getvalue()
 
 
+def _damaged_pieces(draw: random.Random, content: bytes) -> bytes:
+    """A SentencePiece model that is whole as a message, but odd as a model."""
+    from sentencepiece.sentencepiece_model_pb2 import ModelProto
+
+    model = ModelProto()
+    model.ParseFromString(content)
+    for _ in range(draw.choice([1, 1, 3])):
+        piece, other = draw.choice(model.pieces), draw.choice(model.pieces)
+        changes: list[Callable[[], object]] = [
+            lambda piece=piece: setattr(piece, "score", draw.choice([float("nan"), float("inf"), -1e38, 1e38, 0.0])),
+            lambda piece=piece: setattr(piece, "piece", draw.choice(["", "▁", "\0", "x" * 9999, "<0x41>", "<unk>"])),
+            lambda piece=piece, other=other: setattr(piece, "piece", other.piece),
+            lambda piece=piece: setattr(piece, "type", draw.randint(1, 6)),
+            lambda: setattr(model.trainer_spec, "model_type", draw.randint(1, 4)),
+            lambda: setattr(model.trainer_spec, "byte_fallback", True),
+            lambda: setattr(model.trainer_spec, draw.choice(["unk_id", "pad_id"]), draw.choice([-1, 7, 2**31 - 1])),
+            lambda: model.pieces.pop(draw.choice([0, 1, 2, 3, -1])),
+            lambda: model.ClearField("pieces"),
+            lambda: model.ClearField("trainer_spec"),
+            lambda: setattr(model.normalizer_spec, "precompiled_charsmap", _damaged_charsmap(draw, model)),
+            lambda: setattr(model.normalizer_spec, "add_dummy_prefix", False),
+        ]
+        draw.choice(changes)()
+    return bytes(model.SerializeToString())
+
+
+def _damaged_charsmap(draw: random.Random, model: Any) -> bytes:
+    charsmap = model.normalizer_spec.precompiled_charsmap
+    return draw.choice([_damaged_bytes(draw, charsmap), charsmap[: draw.randrange(len(charsmap) + 1)], b"\xff" * 4])
+
+
 def _damaged_json_line(draw: random.Random, content: bytes) -> bytes:
     lines = content.splitlines()
     at = draw.randrange(len(lines))
@@ -316,6 +396,37 @@ def read_model(folder: Path) -> None:
     )
 
 
+def read_texts(folder: Path) -> None:
+    """A folder of a tokenizer, for both sides and with a language, and texts through it."""
+    from headway.checkpoints.tokenizer import has_tokenizer, load_tokenizer
+    from headway.checkpoints.vocabularies import Side
+
+    def use(side: Side, language: str | None) -> None:
+        tokenizer = load_tokenizer(folder, side=side, language=language)
+        sequences = [*tokenizer.encode(ODD_TEXTS), *tokenizer.encode(ODD_TEXTS, max_length=8)]
+        tokenizer.decode([sequence.input_ids.tolist() for sequence in sequences])
+
+    _each(
+        lambda: has_tokenizer(folder),
+        lambda: use("source", None),
+        lambda: use("source", "deu_Latn"),
+        lambda: use("target", None),
+        lambda: use("target", "deu_Latn"),
+    )
+
+
+def read_pictures(folder: Path) -> None:
+    """A folder that says how pictures are prepared, and a picture through it."""
+    from PIL import Image
+
+    from headway.checkpoints.image_processor import load_image_processor
+
+    _each(
+        lambda: load_image_processor(folder, 6),
+        lambda: load_image_processor(folder)([Image.new("RGB", (9, 7))]),
+    )
+
+
 def read_data(folder: Path) -> None:
     """Everything that reads a file of examples."""
     from headway.data.columns import find_columns
@@ -369,7 +480,7 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
     datasets.config.HF_DATASETS_CACHE = folder / "cache"
     datasets.disable_progress_bars()
     torch.set_num_threads(1)
-    for base in ("model-bert", "model-t5-writer", "data-reviews.csv", "data-none.parquet"):
+    for base in ("model-bert", "model-t5-writer", "data-reviews.csv", "data-none.parquet", "texts-t5", "texts-marian"):
         if (bases / base).is_dir():  # so that the libraries are loaded before memory is counted
             _read(build(bases, base, [], folder))
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
@@ -383,9 +494,10 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
 
 
 def _read(case: Path) -> Problem | None:
+    readers = {"data": read_data, "texts": read_texts, "pictures": read_pictures, "model": read_model}
     try:
-        (read_data if case.name.startswith("data-") else read_model)(case)
-    except (Exception, SystemExit) as error:
+        readers[case.name.partition("-")[0]](case)
+    except BaseException as error:  # a panic of a library in Rust is no Exception
         frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "headway" in frame.filename]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].name}" if frames else "?"
         return f"{type(error).__name__} in {place}", traceback.format_exc()
@@ -473,7 +585,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--cases", type=int, help="stop after so many cases")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=["models", "data", "all"], default="all")
+    parser.add_argument("--only", choices=["models", "texts", "data", "all"], default="all")
     parser.add_argument("--output", type=Path, default=Path("fuzz-failures"))
     options = parser.parse_args()
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}

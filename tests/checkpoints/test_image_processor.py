@@ -286,6 +286,7 @@ def test_settings_for_another_model(tmp_path: Path) -> None:
         ({"image_std": [0.5, 0, 0.5]}, '"image_std" is [0.5, 0, 0.5]'),
         ({"image_std": [0.5, -0.5, 0.5]}, '"image_std" is [0.5, -0.5, 0.5]'),
         ({"image_std": 1e-320}, "numbers too large"),
+        ({"image_std": 1e308}, "numbers too large"),
         ({"do_pad": True, "pad_size": {"height": 9, "width": 9}}, '"do_pad" is true'),
         ({"do_thumbnail": True}, '"do_thumbnail" is true: that way of preparing pictures is not supported'),
         ({"crop_pct": 0.875}, '"crop_pct" is 0.875'),

@@ -1,7 +1,9 @@
 """What is made to do harm is refused with one sentence, and takes no memory worth naming."""
 
 import gzip
+import io
 import json
+import math
 import os
 import pickle
 import struct
@@ -12,11 +14,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
+from sentencepiece import SentencePieceTrainer
+from sentencepiece.sentencepiece_model_pb2 import ModelProto
 
 from headway.checkpoints.family import family_of, read_architecture
+from headway.checkpoints.vocabularies import library_errors
 from headway.errors import CheckpointError
 
 PROBE = """
@@ -477,6 +484,76 @@ def test_a_huge_token_id_takes_no_memory(ask: Ask, folder: Path) -> None:
     assert answer.megabytes < 30
 
 
+def score(model: ModelProto, value: float) -> None:
+    model.pieces[7].score = value
+
+
+def table(model: ModelProto, content: bytes) -> None:
+    model.normalizer_spec.precompiled_charsmap = content
+
+
+def own_table(model: ModelProto) -> bytes:
+    return model.normalizer_spec.precompiled_charsmap
+
+
+ODD_PIECES: dict[str, tuple[Callable[[ModelProto], object], str]] = {
+    "score": (lambda it: score(it, math.nan), "the score nan"),
+    "endless score": (lambda it: score(it, math.inf), "the score inf"),
+    "half a table": (lambda it: table(it, b"\x10\0\0\0abcd"), "its table of characters is damaged"),
+    "a table of gigabytes": (lambda it: table(it, b"\xff" * 99), "its table of characters is damaged"),
+    "no table": (lambda it: table(it, b"\4\0\0\0abcd\xff\xfe"), "its table of characters is damaged"),
+    "a table without texts": (
+        lambda it: table(it, own_table(it)[:-9000] + b"\0"),
+        "its table of characters is damaged",
+    ),
+    "a table with another's texts": (lambda it: table(it, own_table(it) + b"\xff\0"), "is not a usable SentencePiece"),
+    "words": (lambda it: setattr(it.trainer_spec, "model_type", 3), "only unigram models and byte pairs"),
+    "nothing unknown": (lambda it: it.pieces.pop(0), "lacks <unk>"),
+}
+
+
+@pytest.fixture(scope="module")
+def pieces() -> bytes:
+    model = io.BytesIO()
+    texts = ["good films are a good thing", "bad films, and 12,000 more", "a thing is a thing"]
+    SentencePieceTrainer.train(
+        sentence_iterator=iter(texts * 9), model_writer=model, vocab_size=60, hard_vocab_limit=False, minloglevel=2
+    )
+    return model.getvalue()
+
+
+@pytest.mark.parametrize("kind", ODD_PIECES)
+def test_an_odd_sentencepiece_model_is_refused(refuse: Refuse, tmp_path: Path, pieces: bytes, kind: str) -> None:
+    change, words = ODD_PIECES[kind]
+    model = ModelProto()
+    model.ParseFromString(pieces)
+    change(model)
+    (tmp_path / "spiece.model").write_bytes(model.SerializeToString())
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer"}')
+    message = refuse("tokenizer", tmp_path)
+    assert "spiece.model" in message
+    assert words in message
+
+
+def test_a_special_token_without_letters_is_refused(refuse: Refuse, tmp_path: Path, pieces: bytes) -> None:
+    model = ModelProto()
+    model.ParseFromString(pieces)
+    model.pieces[7].piece = ""
+    (tmp_path / "spiece.model").write_bytes(model.SerializeToString())
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "T5Tokenizer", "eos_token": ":"}')
+    assert "special tokens cannot stand around texts" in refuse("tokenizer", tmp_path)
+
+
+def test_a_panic_of_a_library_is_an_error_of_its_file() -> None:
+    """Its class cannot be imported: it is found by its name, and is no Exception."""
+    panic = type("PanicException", (BaseException,), {})
+    words = r"a\.json: is odd \(index out of bounds\)\. Fetch it again\."
+    with pytest.raises(CheckpointError, match=words), library_errors("a.json: is odd"):
+        raise panic("index out of bounds")
+    with pytest.raises(KeyboardInterrupt), library_errors("a.json: is odd"):
+        raise KeyboardInterrupt
+
+
 # --- data -----------------------------------------------------------------------------------------------------------
 
 
@@ -528,3 +605,48 @@ def test_a_bomb_of_blank_rows_is_read_in_little_memory(ask: Ask, tmp_path: Path)
     answer = ask("stream", tmp_path / "blank.csv.gz")
     assert answer.kind == "read", answer
     assert answer.megabytes < 30
+
+
+def parquet(file: Path, texts: object, **options: object) -> Path:
+    table = pa.table({"text": texts, "label": ["a"] * len(texts)})
+    pq.write_table(table, file, **options)
+    assert file.stat().st_size < 2 * 2**20
+    return file
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["string", "dictionary"])
+@pytest.mark.parametrize("reader", ["read", "stream"])
+def test_a_text_that_a_dictionary_repeats_is_not_written_out_at_once(
+    ask: Ask, tmp_path: Path, reader: str, plain: bool
+) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 4096, pa.int32()), ["x" * 2**18])
+    file = parquet(tmp_path / "repeated.parquet", texts, store_schema=not plain)
+    answer = ask(reader, file)
+    assert answer.kind == "read", answer
+    # A gigabyte in all; what is read goes to the disk, whose pages the system may count while they are mapped.
+    assert answer.megabytes < 300
+
+
+@pytest.mark.parametrize("reader", ["read", "stream"])
+def test_a_text_in_parquet_may_be_as_long_as_in_a_csv(refuse: Refuse, tmp_path: Path, reader: str) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([1] * 5000 + [0] * 5000, pa.int32()), ["x" * (2**24 + 1), "good"])
+    file = parquet(tmp_path / "long.parquet", texts, store_schema=False, compression="gzip", row_group_size=4000)
+    message = refuse(reader, file, megabytes=400)
+    assert "long.parquet, row 5001: 'text' has 16,777,217 bytes, more than the 16,777,216 that are read" in message
+
+
+@pytest.mark.parametrize("rows", [1, 5000])
+def test_a_huge_text_is_not_unpacked(refuse: Refuse, tmp_path: Path, rows: int) -> None:
+    texts = ["good"] * (rows - 1) + ["x" * 300_000_000]
+    file = parquet(tmp_path / "huge.parquet", texts, compression="gzip")
+    message = refuse("read", file)
+    assert "huge.parquet, from row 1: 'text' unpacks from" in message
+    assert "Write the file again with fewer rows in a group" in message
+
+
+def test_long_texts_without_a_dictionary_are_read_some_at_a_time(ask: Ask, tmp_path: Path) -> None:
+    texts = [f"{row} " + "x" * 2**20 for row in range(200)]
+    file = parquet(tmp_path / "long.parquet", texts, compression="zstd", use_dictionary=False, write_batch_size=4)
+    answer = ask("stream", file)
+    assert answer.kind == "read", answer
+    assert answer.megabytes < 300

@@ -290,10 +290,12 @@ def test_the_class_is_found_without_being_named(tmp_path: Path, train: Callable[
         ("T5Tokenizer", "spiece.model", b"\xff\xff\xff", r"spiece\.model: is not a SentencePiece model"),
         ("T5Tokenizer", "spiece.model", b"", r"spiece\.model: is a SentencePiece model without pieces"),
         ("MarianTokenizer", "target.spm", b"nothing", r"target\.spm: is not a SentencePiece model"),
+        ("MarianTokenizer", "target.spm", b"", r"target\.spm: is a SentencePiece model without pieces"),
         ("MarianTokenizer", "vocab.json", b'{"a": "b"}', r"vocab\.json: gives the token 'a' the id \"b\""),
         ("MarianTokenizer", "vocab.json", b'{"a": 1}', r"vocab\.json: lacks <unk>, </s>"),
         ("GPT2Tokenizer", "merges.txt", b"#version: 0.2\na b c\n", r"merges\.txt, line 2: is not two pieces"),
         ("GPT2Tokenizer", "merges.txt", b"#version: 0.2\nx y\n", r"merges\.txt: does not fit vocab\.json"),
+        ("GPT2Tokenizer", "vocab.json", b'{"a": 0, "b": 1, "ab": 1}', r"vocab\.json: gives one id to several tokens"),
         ("GPT2Tokenizer", "vocab.json", b'{"a": -1}', r"vocab\.json: gives the token 'a' the id -1"),
     ],
 )

@@ -10,9 +10,9 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, processors
 
-from headway.checkpoints.config import ConfigReader, checkpoint_error, cut, read_json
+from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
 from headway.checkpoints.family import all_families
-from headway.checkpoints.vocabularies import Languages, Side, Vocabulary
+from headway.checkpoints.vocabularies import Languages, Side, Vocabulary, library_errors
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
 from headway.errors import CheckpointError
 from headway.files import write_atomically
@@ -236,14 +236,10 @@ def _some(codes: tuple[str, ...]) -> str:
 
 
 def _from_file(file: Path) -> tokenizers.Tokenizer:
-    try:
+    with library_errors(f"{file}: is not a readable tokenizer"):
         tokenizer = tokenizers.Tokenizer.from_file(str(file))
         # A token for the unknown that is unknown itself is only missed by the library when it needs it.
         tokenizer.encode(_RARE)
-    except Exception as error:  # the library raises nothing more specific
-        raise CheckpointError(
-            f"{file}: is not a readable tokenizer ({cut(str(error), 200)}). Fetch it again."
-        ) from error
     return tokenizer
 
 
@@ -270,9 +266,11 @@ def _from_vocabulary(
     if isinstance(built, SentencePieceTokenizer):
         _check_ids(folder, added, built.id_of)
         return replace(built, config={**config, **{role: tokens[role] for role in special}})
-    built.add_special_tokens([token for token in special.values() if built.token_to_id(token.content) is not None])
-    for _, token in sorted(added.items()):
-        (built.add_special_tokens if token.special else built.add_tokens)([token])
+    with library_errors(f"{folder}: its special tokens do not fit its vocabulary", "Fetch its files again."):
+        built.add_special_tokens([token for token in special.values() if built.token_to_id(token.content) is not None])
+        for _, token in sorted(added.items()):
+            (built.add_special_tokens if token.special else built.add_tokens)([token])
+        built.encode(_RARE)
     _check_ids(folder, added, built.token_to_id)
     _put_around(folder, built, form, tokens)
     here = {role: tokens[role] for role in special if built.token_to_id(tokens[role]) is not None}
@@ -286,7 +284,9 @@ def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary,
     absent = [token for token in sorted(used) if tokenizer.token_to_id(token) is None]
     if absent:
         raise CheckpointError(f"{folder}: the tokenizer lacks {', '.join(absent)}. It is another model's.")
-    if used:
+    if not used:
+        return
+    with library_errors(f"{folder}: its special tokens cannot stand around texts", "Fetch its files again."):
         tokenizer.post_processor = processors.TemplateProcessing(
             single=templates[0],
             pair=templates[1],

@@ -5,14 +5,17 @@ A family says which of its tokenizer classes has which form, as settings of it; 
 
 import io
 import json
+import math
 import re
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
@@ -26,7 +29,7 @@ from tokenizers import (
     trainers,
 )
 
-from headway.checkpoints.config import read_json
+from headway.checkpoints.config import cut, read_json
 from headway.data.tokenizer import SentencePieceTokenizer
 from headway.errors import CheckpointError
 
@@ -41,6 +44,7 @@ __all__ = [
     "Vocabulary",
     "WordPieces",
     "fairseq_pieces",
+    "library_errors",
 ]
 
 Side = Literal["source", "target"]
@@ -144,7 +148,8 @@ class WordPieces(Vocabulary):
         file = folder / self.files[0]
         vocabulary = _read_lines(file)
         _require(file, vocabulary, [tokens[role] for role in ("unk_token", "cls_token", "sep_token")])
-        return self._around(models.WordPiece(vocabulary, unk_token=tokens["unk_token"]))
+        with library_errors(f"{file}: is not a usable vocabulary"):
+            return self._around(models.WordPiece(vocabulary, unk_token=tokens["unk_token"]))
 
     def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
         """See `Vocabulary`."""
@@ -193,13 +198,11 @@ class ByteLevelPieces(Vocabulary):
         """See `Vocabulary`."""
         vocabulary_file, merges_file = (folder / name for name in self.files)
         vocabulary = _read_ids(vocabulary_file)
-        try:
-            model = models.BPE(vocabulary, _read_merges(merges_file), fuse_unk=False)
-        except Exception as error:  # the library raises nothing more specific
-            raise CheckpointError(
-                f"{merges_file}: does not fit {vocabulary_file.name} ({error}). Fetch both again."
-            ) from error
-        return self._around(model)
+        merges = _read_merges(merges_file)
+        if len(set(vocabulary.values())) < len(vocabulary):  # the library would forget one of the tokens
+            raise CheckpointError(f"{vocabulary_file}: gives one id to several tokens. Fetch it again.")
+        with library_errors(f"{merges_file}: does not fit {vocabulary_file.name}", "Fetch both again."):
+            return self._around(models.BPE(vocabulary, merges, fuse_unk=False))
 
     def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
         """See `Vocabulary`."""
@@ -255,14 +258,12 @@ class SentencePieces(Vocabulary):
         pieces = list(self.pieces(own))
         known = {piece for piece, _ in pieces}
         _require(file, known, [tokens["unk_token"]])
-        try:
-            tokenizer = Tokenizer(_unigram_or_bpe(proto, own, pieces, tokens["unk_token"]))
-        except Exception as error:  # the library raises nothing more specific
-            raise CheckpointError(f"{file}: is not a usable SentencePiece model ({error}). Fetch it again.") from error
         charsmap = proto.normalizer_spec.precompiled_charsmap
-        cleaning = self.normalizer(normalizers.Precompiled(charsmap) if charsmap else None)
-        if cleaning is not None:
-            tokenizer.normalizer = cleaning
+        with library_errors(f"{file}: is not a usable SentencePiece model"):
+            tokenizer = Tokenizer(_unigram_or_bpe(proto, own, pieces, tokens["unk_token"]))
+            cleaning = self.normalizer(normalizers.Precompiled(charsmap) if charsmap else None)
+            if cleaning is not None:
+                tokenizer.normalizer = cleaning
         scheme = "always" if proto.normalizer_spec.add_dummy_prefix else "never"
         # Words apart: SentencePiece drops the spaces at both ends and all but one between words.
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -352,6 +353,22 @@ def fairseq_pieces(pieces: Sequence[Piece], *after: str) -> list[Piece]:
     return [*front, *pieces[3:], *((token, 0.0) for token in after)]
 
 
+@contextmanager
+def library_errors(what: str, remedy: str = "Fetch it again.") -> Iterator[None]:
+    """Around calls of the libraries that cut texts: whatever they raise over a file becomes a CheckpointError.
+
+    A failed assertion in Rust is a PanicException, which is no `Exception`; its class cannot be imported.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{what} ({cut(str(error), 200)}). {remedy}") from error
+
+
 def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     """The most frequent characters of texts as a tokenizer tidies them, in the order of their code points."""
     counts: Counter[str] = Counter()
@@ -406,12 +423,41 @@ def _parse_model(model: bytes, file: Path) -> ModelProto:
         raise CheckpointError(f"{file}: is not a SentencePiece model. Fetch it again.") from error
     if not proto.pieces:
         raise CheckpointError(f"{file}: is a SentencePiece model without pieces. Fetch it again.")
+    odd = next((piece for piece in proto.pieces if not math.isfinite(piece.score)), None)
+    if odd is not None:  # the library would take it, cut by it as it comes, and not be able to write it
+        raise CheckpointError(f"{file}: gives the piece {cut(odd.piece)!r} the score {odd.score}. Fetch it again.")
+    charsmap = proto.normalizer_spec.precompiled_charsmap
+    if charsmap and not _is_whole_table(charsmap):
+        raise CheckpointError(f"{file}: its table of characters is damaged. Fetch it again.")
     return proto
 
 
+def _is_whole_table(charsmap: bytes) -> bool:
+    """Whether every way through the table that tidies texts stays within it; the libraries do not look.
+
+    It is the size of a trie, the trie (a double array, https://github.com/s-yata/darts-clone), and the replacements,
+    each closed by a zero, to which the trie's values point.
+    """
+    size = int.from_bytes(charsmap[:4], "little")
+    texts = charsmap[4 + size :]
+    if size % 4 or not 0 < size <= len(charsmap) - 4 or not texts.endswith(b"\0"):
+        return False
+    units = np.frombuffer(charsmap, dtype="<u4", count=size // 4, offset=4).astype(np.int64)
+    places = np.arange(len(units))
+    inner = units < 2**31
+    children = (places ^ ((units >> 10) << ((units & 2**9) >> 6)))[inner]
+    if (children | 255).max(initial=255) >= len(units):
+        return False
+    values = units[children[(units[inner] & 2**8) > 0]] % 2**31
+    starts = np.flatnonzero(np.frombuffer(b"\0" + texts[:-1], dtype=np.uint8) == 0)
+    return bool(np.isin(values, starts).all())
+
+
 def _open_processor(file: Path) -> SentencePieceProcessor:
+    model = _read(file)
+    _parse_model(model, file)
     try:
-        return SentencePieceProcessor(model_proto=_read(file))
+        return SentencePieceProcessor(model_proto=model)
     except RuntimeError as error:
         raise CheckpointError(f"{file}: is not a SentencePiece model. Fetch it again.") from error
 

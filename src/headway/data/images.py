@@ -126,8 +126,10 @@ class ImageProcessor:
 
     @property
     def is_finite(self) -> bool:
-        """Whether no pixel becomes infinite or undefined."""
+        """Whether no pixel, and no setting in the precision of pixels, is infinite or undefined."""
         with np.errstate(all="ignore"):
+            if not np.isfinite(np.array([*self.mean, *self.std]).astype(np.float32)).all():
+                return False
             return bool(np.isfinite(self._numbers(np.array([[[0] * 3, [255] * 3]], dtype=np.uint8))).all())
 
     def __call__(self, images: Sequence[Image.Image]) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 from headway.data.formats import Format, Lines
 from headway.errors import DataError
 
-__all__ = ["BadRow", "BadRows", "Faults", "Row", "parquet_batches", "place", "rows_of"]
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "BadRow", "BadRows", "Faults", "Row", "parquet_batches", "place", "rows_of"]
 
 FIELD_LIMIT = 1 << 24
 """The longest field of a CSV in characters. A longer one is a quote that nobody closed."""
@@ -21,6 +21,14 @@ NAME_LIMIT = 1000
 """The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
 
 BATCH_ROWS = 4096
+BATCH_BYTES = 1 << 25
+"""Some thousand rows are handled together, fewer where they are long."""
+
+_UNPACKED_LIMIT = 1 << 28
+_RATIO_LIMIT = 100
+"""A column of a row group of Parquet that unpacks to more than both is made to fill the memory: texts shrink to a
+third or a tenth."""
+
 LISTED = 100
 """So many bad rows are kept with their reasons; all are counted."""
 
@@ -250,21 +258,89 @@ def _ragged(fields: list[str], header: list[str], delimiter: str) -> str:
 
 
 def parquet_batches(stream: BinaryIO, name: str) -> Iterator[Any]:
-    """The record batches (pyarrow) of a Parquet file, never a whole row group at once.
+    """The record batches (pyarrow) of a Parquet file: as many rows at once as fit into some 32 MB.
 
     Raises:
-        DataError: The file is no Parquet file, or is damaged.
+        DataError: The file is no Parquet file, is damaged, or holds a text that is too long.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    number = 0
     try:
-        for batch in pq.ParquetFile(stream, pre_buffer=False).iter_batches(batch_size=BATCH_ROWS):
-            batch.validate(full=True)  # text that is no UTF-8 is taken as it is otherwise, and fails when it is used
-            yield batch
+        file = pq.ParquetFile(stream, pre_buffer=False)
+        for group in range(file.num_row_groups):
+            rows = _rows_at_once(stream, file.metadata, group, f"{name}, from row {number + 1}")
+            for batch in file.iter_batches(rows, [group]):
+                _refuse_long_texts(batch, name, number)
+                batch.validate(full=True)  # text that is no UTF-8 is taken as it is otherwise, and fails when used
+                number += batch.num_rows
+                yield batch
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataError(f"{name} is not a readable Parquet file ({reason}). Write or download it again.") from error
+
+
+def _rows_at_once(stream: BinaryIO, metadata: Any, index: int, where: str) -> int:
+    """How many rows of a row group are decoded together, by their mean size and the longest text of a dictionary.
+
+    A dictionary holds a text once, however many rows have it: a file of a kilobyte can stand for terabytes.
+    """
+    group = metadata.row_group(index)
+    chunks = [group.column(column) for column in range(group.num_columns)]
+    for chunk in chunks:
+        if chunk.total_uncompressed_size > max(_UNPACKED_LIMIT, _RATIO_LIMIT * chunk.total_compressed_size):
+            raise DataError(
+                f"{where}: '{chunk.path_in_schema[:40]}' unpacks from {chunk.total_compressed_size:,} bytes to "
+                f"{chunk.total_uncompressed_size:,}, as no texts do. Write the file again with fewer rows in a group."
+            )
+    # What lies in lists is not looked at: how many texts a row has is not known before it is read.
+    texts = [
+        chunk.path_in_schema
+        for chunk in chunks
+        if chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY" and "." not in chunk.path_in_schema
+    ]
+    fixed = sum(max(0, metadata.schema.column(column).length or 0) for column in range(len(chunks)))
+    mean = group.total_byte_size // max(1, group.num_rows)
+    size = max(1, mean, fixed, _longest_in_dictionaries(stream, index, texts))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // size))
+
+
+def _longest_in_dictionaries(stream: BinaryIO, group: int, columns: list[str]) -> int:
+    """The bytes of the longest texts in the dictionaries of a row group, added over its columns."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    if not columns:
+        return 0
+    # With a buffer, the first pages are read and not all of the column.
+    file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 16, read_dictionary=columns)
+    first = next(file.iter_batches(1, [group], columns), None)  # the whole dictionary comes with any row
+    arrays = [array for array in (first.columns if first else []) if hasattr(array, "dictionary")]
+    return sum(pc.max(pc.binary_length(array.dictionary)).as_py() or 0 for array in arrays)
+
+
+def _refuse_long_texts(batch: Any, name: str, before: int) -> None:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if batch.nbytes <= FIELD_LIMIT:
+        return
+    for column, array in zip(batch.schema.names, batch.columns, strict=True):
+        texts = array.dictionary if isinstance(array, pa.DictionaryArray) else array
+        kind = texts.type
+        if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_binary(kind)):
+            continue
+        lengths = pc.binary_length(texts)
+        if (pc.max(lengths).as_py() or 0) <= FIELD_LIMIT:
+            continue
+        lengths = lengths.take(array.indices) if isinstance(array, pa.DictionaryArray) else lengths
+        row = pc.index(pc.fill_null(pc.greater(lengths, FIELD_LIMIT), False), True).as_py()
+        if row >= 0:
+            raise DataError(
+                f"{place(name, before + row + 1, 0)}: '{column[:40]}' has {lengths[row].as_py():,} bytes, more than "
+                f"the {FIELD_LIMIT:,} that are read. Shorten it, or leave the row out."
+            )
 
 
 def _parquet_rows(stream: BinaryIO, name: str) -> Iterator[Row]:

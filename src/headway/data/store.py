@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from headway.data.formats import DataFile, open_file
-from headway.data.rows import BATCH_ROWS, BadRow, BadRows, Faults, Row, parquet_batches, rows_of
+from headway.data.rows import BATCH_BYTES, BATCH_ROWS, BadRow, BadRows, Faults, Row, parquet_batches, rows_of
 from headway.data.schema import Schema
 from headway.data.table import Places, Table
 from headway.errors import DataError, HeadwayError
@@ -27,8 +27,6 @@ __all__ = ["read_table"]
 
 _VERSION = 1
 """Of what an entry holds; entries of other versions are not opened."""
-
-_BATCH_BYTES = 1 << 25
 
 
 def read_table(source: str, files: Sequence[DataFile], *, skip_bad_rows: bool) -> Table:
@@ -164,7 +162,7 @@ def _chunks(file: DataFile, faults: Faults) -> Iterator[_Chunk]:
         for row in rows_of(stream, file.name, file.format, faults):
             rows.append(row)
             size += row.size
-            if len(rows) == BATCH_ROWS or size >= _BATCH_BYTES:
+            if len(rows) == BATCH_ROWS or size >= BATCH_BYTES:
                 yield _chunk(rows)
                 rows, size = [], 0
         if rows:
