@@ -41,7 +41,7 @@ def test_a_tokenizer_learned_from_texts_opens_in_transformers(
 
 
 def test_too_little_text_is_said() -> None:
-    with pytest.raises(CheckpointError, match="no vocabulary can be learned from these texts"):
+    with pytest.raises(CheckpointError, match="No vocabulary can be learned from these texts"):
         learn_tokenizer("T5Tokenizer", [], 1500)
 
 

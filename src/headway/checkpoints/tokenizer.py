@@ -12,7 +12,7 @@ from tokenizers import AddedToken, processors
 
 from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
 from headway.checkpoints.family import all_families
-from headway.checkpoints.vocabularies import Languages, Side, Vocabulary, library_errors
+from headway.checkpoints.vocabularies import Languages, LearnableVocabulary, Side, Vocabulary, library_errors
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
 from headway.errors import CheckpointError
 from headway.files import write_atomically
@@ -100,12 +100,9 @@ def learn_tokenizer(name: str, texts: Iterable[str], size: int) -> Tokenizer:
         CheckpointError: There is not enough text to learn from.
     """
     form = _classes()[name](ConfigReader({}))
-    try:
+    assert isinstance(form, LearnableVocabulary), f"a {name} is only read"
+    with library_errors("No vocabulary can be learned from these texts", "Give more, or take a trained model."):
         tokenizer = form.learn(texts, size)
-    except Exception as error:  # the library raises nothing more specific
-        raise CheckpointError(
-            f"no vocabulary can be learned from these texts ({error}). Give more of them, or take a trained model."
-        ) from error
     special = _special_tokens(Path(_CONFIG), form.special, {})
     tokens = {role: token.content for role, token in special.items()}
     tokens["language"] = form.languages.token_of(form.languages.default) if form.languages else ""

@@ -9,7 +9,7 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bert import encoder_config, encoder_settings, model_config, model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.checkpoints.vocabularies import Piece, SentencePieces
+from headway.checkpoints.sentence_pieces import Piece, SentencePieces
 from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]

@@ -4,13 +4,8 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.checkpoints.vocabularies import (
-    FAIRSEQ_TOKENS,
-    Languages,
-    SentencePieces,
-    SentencePiecesWithIds,
-    fairseq_pieces,
-)
+from headway.checkpoints.sentence_pieces import SentencePieces, SentencePiecesWithIds, fairseq_pieces
+from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, Languages
 from headway.models.architecture import Architecture
 
 __all__ = ["FAMILY"]

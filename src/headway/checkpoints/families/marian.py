@@ -7,7 +7,7 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.checkpoints.vocabularies import SentencePiecesWithIds
+from headway.checkpoints.sentence_pieces import SentencePiecesWithIds
 from headway.models.architecture import Architecture
 
 __all__ = ["FAMILY"]

@@ -5,7 +5,8 @@ from dataclasses import replace
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_head, read_model
 from headway.checkpoints.family import Family
-from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, Languages, SentencePieces, fairseq_pieces
+from headway.checkpoints.sentence_pieces import SentencePieces, fairseq_pieces
+from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, Languages
 from headway.models.architecture import Architecture
 
 __all__ = ["FAMILY"]

@@ -20,7 +20,8 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename
-from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces, Piece, SentencePieces, fairseq_pieces
+from headway.checkpoints.sentence_pieces import Piece, SentencePieces, fairseq_pieces
+from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
 from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY", "byte_level_pieces", "multilingual_pieces"]

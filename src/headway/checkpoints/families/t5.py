@@ -7,7 +7,7 @@ from typing import Any
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare, nested
-from headway.checkpoints.vocabularies import Piece, SentencePieces
+from headway.checkpoints.sentence_pieces import Piece, SentencePieces
 from headway.models.architecture import Architecture, Head, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
 
