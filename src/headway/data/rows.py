@@ -5,6 +5,7 @@ Nothing is guessed about values: a CSV's fields are texts as they stand ("NA", "
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, Literal, NamedTuple
@@ -26,8 +27,11 @@ BATCH_BYTES = 1 << 25
 
 _UNPACKED_LIMIT = 1 << 28
 _RATIO_LIMIT = 100
-"""A column of a row group of Parquet that unpacks to more than both is made to fill the memory: texts shrink to a
-third or a tenth."""
+"""A row group of Parquet that unpacks to more than both, the second times its file, is made to fill the memory: texts
+shrink to a third or a tenth."""
+
+_LONG = 1 << 17
+"""How long a text is taken to be, in bytes, where nothing is known of it."""
 
 LISTED = 100
 """So many bad rows are kept with their reasons; all are counted."""
@@ -286,38 +290,50 @@ def _rows_at_once(stream: BinaryIO, metadata: Any, index: int, where: str) -> in
 
     A dictionary holds a text once, however many rows have it: a file of a kilobyte can stand for terabytes.
     """
+    # What the file says of a row group's columns is not asked for: pyarrow ends the process where that is damaged.
     group = metadata.row_group(index)
-    chunks = [group.column(column) for column in range(group.num_columns)]
-    for chunk in chunks:
-        if chunk.total_uncompressed_size > max(_UNPACKED_LIMIT, _RATIO_LIMIT * chunk.total_compressed_size):
-            raise DataError(
-                f"{where}: '{chunk.path_in_schema[:40]}' unpacks from {chunk.total_compressed_size:,} bytes to "
-                f"{chunk.total_uncompressed_size:,}, as no texts do. Write the file again with fewer rows in a group."
-            )
+    there = stream.seek(0, os.SEEK_END)
+    if group.total_byte_size > max(_UNPACKED_LIMIT, _RATIO_LIMIT * there):
+        raise DataError(
+            f"{where}: {there:,} bytes unpack to {group.total_byte_size:,} or more, as no texts do. Write the file "
+            "again with fewer rows in a group, and without texts of that length."
+        )
+    leaves = [metadata.schema.column(column) for column in range(metadata.num_columns)]
     # What lies in lists is not looked at: how many texts a row has is not known before it is read.
     texts = [
-        chunk.path_in_schema
-        for chunk in chunks
-        if chunk.has_dictionary_page and chunk.physical_type == "BYTE_ARRAY" and "." not in chunk.path_in_schema
+        column
+        for column, leaf in enumerate(leaves)
+        if leaf.physical_type == "BYTE_ARRAY" and leaf.max_repetition_level == 0
     ]
-    fixed = sum(max(0, metadata.schema.column(column).length or 0) for column in range(len(chunks)))
+    fixed = sum(max(0, leaf.length or 0) for leaf in leaves)
     mean = group.total_byte_size // max(1, group.num_rows)
     size = max(1, mean, fixed, _longest_in_dictionaries(stream, index, texts))
     return max(1, min(BATCH_ROWS, BATCH_BYTES // size))
 
 
-def _longest_in_dictionaries(stream: BinaryIO, group: int, columns: list[str]) -> int:
+def _longest_in_dictionaries(stream: BinaryIO, group: int, columns: list[int]) -> int:
     """The bytes of the longest texts in the dictionaries of a row group, added over its columns."""
-    import pyarrow.compute as pc
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not columns:
-        return 0
     # With a buffer, the first pages are read and not all of the column.
     file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 16, read_dictionary=columns)
-    first = next(file.iter_batches(1, [group], columns), None)  # the whole dictionary comes with any row
-    arrays = [array for array in (first.columns if first else []) if hasattr(array, "dictionary")]
-    return sum(pc.max(pc.binary_length(array.dictionary)).as_py() or 0 for array in arrays)
+    try:
+        first = next(file.iter_batches(1, [group]), None)  # the whole dictionary comes with any row
+    except (pa.ArrowException, OSError):
+        # Damaged, which is said when it is read; or texts are written as differences from the ones before, which grow
+        # as they are put together and have no dictionary.
+        return _LONG
+    return sum(map(_longest, first.columns)) if first else 0
+
+
+def _longest(array: Any) -> int:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(array, pa.StructArray):
+        return sum(map(_longest, array.flatten()))
+    return pc.max(pc.binary_length(array.dictionary)).as_py() or 0 if isinstance(array, pa.DictionaryArray) else 0
 
 
 def _refuse_long_texts(batch: Any, name: str, before: int) -> None:
