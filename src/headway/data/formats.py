@@ -18,7 +18,20 @@ from typing import BinaryIO, Literal, cast
 
 from headway.errors import DataError
 
-__all__ = ["LINE_LIMIT", "SUFFIXES", "DataFile", "Format", "Lines", "format_of_name", "open_file", "open_pipe"]
+__all__ = [
+    "BATCH_BYTES",
+    "BATCH_ROWS",
+    "FIELD_LIMIT",
+    "LINE_LIMIT",
+    "SUFFIXES",
+    "DataFile",
+    "Format",
+    "Lines",
+    "format_of_name",
+    "open_file",
+    "open_pipe",
+    "place",
+]
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "text"]
 
@@ -35,6 +48,14 @@ SUFFIXES: dict[str, Format] = {
 
 LINE_LIMIT = 1 << 26
 """The longest line, in bytes, that is read. Anything longer is a file without line ends, not a file of rows."""
+
+FIELD_LIMIT = 1 << 24
+"""The longest field of a CSV in characters, and text of a Parquet file in bytes. A longer one in a CSV is a quote that
+nobody closed."""
+
+BATCH_ROWS = 4096
+BATCH_BYTES = 1 << 25
+"""Some thousand rows are handled together, fewer where they are long."""
 
 _BUFFER = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -238,3 +259,8 @@ def _is_object(lines: list[bytes]) -> bool:
         return isinstance(json.loads(lines[0]), dict)
     except ValueError:
         return False
+
+
+def place(name: str, number: int, line: int) -> str:
+    """How a row is called in messages: 'reviews.csv, row 17 (line 18)'."""
+    return f"{name}, row {number} (line {line})" if line else f"{name}, row {number}"

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from headway.data.formats import DataFile, open_file
-from headway.data.rows import BATCH_BYTES, BATCH_ROWS, BadRow, BadRows, Faults, Row, parquet_batches, rows_of
+from headway.data.formats import BATCH_BYTES, BATCH_ROWS, DataFile, open_file
+from headway.data.parquet import parquet_batches
+from headway.data.rows import BadRow, BadRows, Faults, Row, rows_of
 from headway.data.schema import Schema
 from headway.data.table import Places, Table
 from headway.errors import DataError, HeadwayError

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.data.rows import BadRows, place
+from headway.data.formats import place
+from headway.data.rows import BadRows
 
 if TYPE_CHECKING:
     import datasets
