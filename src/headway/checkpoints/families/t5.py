@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.families.bart import read_head
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare, nested
 from headway.checkpoints.sentence_pieces import Piece, SentencePieces
-from headway.models.architecture import Architecture, Head, LanguageHead, RelativePositions, Stack
+from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
 
 __all__ = ["FAMILY"]
@@ -76,12 +77,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     return Architecture(
         encoder=encoder,
         decoder=decoder,
-        head=Head(
-            pooling="last",
-            end_id=config.first_index("eos_token_id", 1),
-            dropout=config.share("classifier_dropout", 0.0),
-            dropout_before_pooler=True,
-        ),
+        head=read_head(config.assuming(eos_token_id=1)),
         language_head=LanguageHead(scale=d_model**-0.5 if scaled else 1.0),
         shared_embedding=True,
         initializer_std=0.05 * config.positive("initializer_factor", 1.0),
