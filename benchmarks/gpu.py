@@ -10,11 +10,12 @@ fetching. Exit status 1 if a check fails, or if there is no CUDA.
 import argparse
 import functools
 import gc
+import importlib.util
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,9 +25,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from benchmarks.arm import peak_memory
-from benchmarks.gpu_checks import NUM_LABELS, packed, run_checks
+from benchmarks.gpu_attention import time_attention
+from benchmarks.gpu_checks import NUM_LABELS, Check, check_families, packed, run_checks
 from benchmarks.harness import environment
 from benchmarks.lengths import LENGTHS, Batch, draw_batch
+from benchmarks.timing import synchronize
 from headway.files import write_atomically
 from headway.models.architecture import Architecture, Head, Stack
 from headway.models.classifier import Classifier
@@ -34,6 +37,10 @@ from headway.settings import Settings
 from headway.training.optimizer import Optimizer
 
 __all__ = ["main", "measure"]
+
+
+HAS_PEER = importlib.util.find_spec("transformers") is not None
+"""Without `transformers`, Headway is checked against the formula alone, and timed alone."""
 
 
 def _encoder(vocabulary_size: int, d_model: int, d_ff: int, num_layers: int) -> Architecture:
@@ -130,11 +137,11 @@ def _timed(work: Callable[[Batch], object], batches: Sequence[Batch], device: st
     """Run `work` on each batch; rates count real tokens."""
     for batch in batches[:warm]:
         work(batch)
-    _synchronize(device)
+    synchronize(device)
     start = time.perf_counter()
     for batch in batches[warm:]:
         work(batch)
-    _synchronize(device)
+    synchronize(device)
     seconds = time.perf_counter() - start
     timed = batches[warm:]
     return {
@@ -144,11 +151,6 @@ def _timed(work: Callable[[Batch], object], batches: Sequence[Batch], device: st
         # A processor knows only the peak of the whole process, all arms together.
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory(),
     }
-
-
-def _synchronize(device: str) -> None:
-    if device == "cuda":
-        torch.cuda.synchronize()
 
 
 Builder = Callable[[], tuple[nn.Module, Callable[[Batch], Tensor]]]
@@ -161,11 +163,7 @@ def arms(architecture: Architecture, device: str) -> dict[str, Builder]:
         for probability in (0.0, 0.1):
             name = f"{title}, attention dropout {probability}"
             builders[name] = functools.partial(build, architecture, device, probability)
-    try:
-        import transformers  # noqa: F401
-    except ImportError:
-        return {name: build for name, build in builders.items() if name.startswith("Headway")}
-    return builders
+    return {name: build for name, build in builders.items() if HAS_PEER or name.startswith("Headway")}
 
 
 def measure(
@@ -236,23 +234,52 @@ def main() -> None:
         sys.exit("error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.")
     on_gpu = options.device == "cuda"
     architecture = SHAPES[options.shape or ("base" if on_gpu else "tiny")]
-    checks = run_checks(architecture, options.device)
-    for check in checks:
+    checks = []
+    for check in _all_checks(architecture, options.device):
+        checks.append(check)
         verdict = "ok" if check.passed else "FAILED"
         _say(f"{verdict:6} {check.name}: error {check.error:.1e}, tolerance {check.tolerance:.0e}")
     steps = options.steps or (50 if on_gpu else 2)
+    of_attention = _told(time_attention(options.device, repeats=min(steps, 20)))
+    of_families = _told(_families_table(options.device, options.rounds))
     rows = measure(architecture, options.device, batch_size=options.batch_size, steps=steps, rounds=options.rounds)
     result = {
         "environment": environment(torch.get_num_threads()),
         "device": torch.cuda.get_device_name() if on_gpu else "processor",
         "architecture": asdict(architecture),
         "checks": [{**asdict(check), "passed": check.passed} for check in checks],
+        "attention": of_attention,
+        "families": of_families,
         "figures": rows,
     }
     write_atomically(options.output / "gpu.json", json.dumps(result, indent=2))
-    print(table(rows))
+    print("\n\n".join(("\n".join(of_attention), "\n".join(of_families), table(rows))))
     if not all(check.passed for check in checks):
         sys.exit("error: a kernel is further from the formula than its tolerance.")
+
+
+def _all_checks(architecture: Architecture, device: str) -> Iterator[Check]:
+    yield from run_checks(architecture, device)
+    if HAS_PEER:
+        yield from check_families(device, torch.bfloat16)
+        yield from check_families(device, torch.float32)
+
+
+def _families_table(device: str, rounds: int) -> Iterator[str]:
+    if HAS_PEER:
+        from benchmarks import families
+
+        for texts in LENGTHS if device == "cuda" else ("Rotten Tomatoes",):
+            yield from families.table(texts, rounds, torch.device(device))
+
+
+def _told(lines: Iterable[str]) -> list[str]:
+    """All lines, each shown as soon as it is there."""
+    told = []
+    for line in lines:
+        _say(line)
+        told.append(line)
+    return told
 
 
 if __name__ == "__main__":

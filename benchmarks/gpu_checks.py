@@ -1,23 +1,43 @@
 """The packed kernels held against the formula, on whatever device there is."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from benchmarks.lengths import Batch, draw_batch, draw_lengths
+from headway.device import autocast
 from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
-from headway.nn.attention import attention, formula
+from headway.nn.attention import attention
 from headway.nn.packing import Packing
+from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["NUM_LABELS", "Check", "check_attention", "check_packing", "packed", "run_checks"]
+if TYPE_CHECKING:
+    from benchmarks.pairs import Ours
+
+__all__ = [
+    "CASES",
+    "NUM_LABELS",
+    "Case",
+    "Check",
+    "check_attention",
+    "check_dropout",
+    "check_families",
+    "check_packing",
+    "packed",
+    "run_checks",
+]
 
 NUM_LABELS = 2
 # The largest error against float64, as a share of the reference's largest value. A number of bfloat16 keeps 8 bits, of
 # float16 11 (half a unit in the last place: 2e-3 and 2.4e-4); weights, sums and results are each rounded once or twice.
 KERNEL_TOLERANCE = {torch.bfloat16: 2e-2, torch.float16: 3e-3, torch.float32: 1e-5}
+# Logits and gradients of a whole model against float32: every layer rounds. On a GPU float32 may sum in another order.
+FAMILY_TOLERANCE = {torch.bfloat16: 5e-2, torch.float32: 1e-4}
 # Logits of a text in a batch and alone: other shapes, so other orders of summation, through all blocks.
 PACKING_TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 1e-2, torch.float32: 1e-5}
 
@@ -29,67 +49,131 @@ class Check:
     name: str
     error: float
     tolerance: float
+    least: float = 0.0
+    """What the error must exceed where there is chance in it: without any, nothing was dropped."""
 
     @property
     def passed(self) -> bool:
         """Whether the error is a number, and small enough."""
-        return self.error <= self.tolerance
+        return self.least <= self.error <= self.tolerance
 
 
-def run_checks(architecture: Architecture, device: str) -> list[Check]:
-    """Every kernel and precision that this device offers."""
-    types = (torch.bfloat16, torch.float16, torch.float32) if device == "cuda" else (torch.float32, torch.bfloat16)
-    checks: list[Check] = []
-    for dtype in types:
-        for firsts in (False, True):
-            checks += check_attention(device, dtype, firsts=firsts)
-        checks.append(check_packing(architecture, device, dtype))
-    return checks
+@dataclass(frozen=True)
+class Case:
+    """A kind of attention that some family needs, and which kernel that asks for."""
+
+    name: str
+    firsts: bool = False
+    """Whether only each sequence's first token asks, as in a classifier's last block."""
+    sight: Sight = EVERYWHERE
+    biased: bool = False
+    """Whether a bias is added to the scores."""
 
 
-def check_attention(device: str, dtype: torch.dtype, *, firsts: bool, num_heads: int = 12) -> list[Check]:
-    """The packed kernel against the formula in float64 on the same numbers: its output and its three gradients.
+CASES = (
+    Case("all rows"),
+    Case("first rows", firsts=True),
+    Case("causal", sight=Sight(causal=True)),
+    Case("window", sight=Sight(window=64)),
+    Case("bias", biased=True),
+    Case("bias, causal", sight=Sight(causal=True), biased=True),
+    Case("bias, window", sight=Sight(window=64), biased=True),
+)
+
+
+def run_checks(architecture: Architecture, device: str) -> Iterator[Check]:
+    """Every kernel and precision that this device offers, each as soon as it is known."""
+    on_gpu = device == "cuda"
+    num_heads = 12 if on_gpu else 2
+    for dtype in (torch.bfloat16, torch.float16, torch.float32) if on_gpu else (torch.float32, torch.bfloat16):
+        for case in CASES:
+            yield from check_attention(device, dtype, case, num_heads)
+            yield check_dropout(device, dtype, case, num_heads)
+        yield check_packing(architecture, device, dtype)
+
+
+def check_attention(device: str, dtype: torch.dtype, case: Case, num_heads: int) -> list[Check]:
+    """The packed kernel against the formula in float64 on the same numbers: its output and its gradients.
 
     Args:
         device: Where to compute.
         dtype: Of queries, keys and values.
-        firsts: Whether only each sequence's first token asks, as in a classifier's last block.
+        case: What is asked of it.
         num_heads: Heads of width 64.
     """
-    keys = Packing([1, 2, 512, 77, 64, 65, *draw_lengths("Rotten Tomatoes", 10, seed=3)], device)
-    queries = keys.firsts if firsts else keys
-    generator = torch.Generator().manual_seed(5)
-
-    def draw(packing: Packing) -> Tensor:
-        return torch.randn(packing.num_tokens, num_heads, 64, generator=generator).to(device, dtype)
-
-    inputs = [draw(queries), draw(keys), draw(keys)]
-    direction = draw(queries)
-    ours = _with_gradients(lambda q, k, v: attention(q, k, v, queries, keys), inputs, direction)
+    inputs, direction, queries, keys = _draw(device, dtype, case, num_heads)
+    ours = _with_gradients(lambda *rows: _attend(rows, queries, keys, case), inputs, direction)
     exact = _with_gradients(
-        lambda q, k, v: _one_by_one(q, k, v, queries, keys),
+        lambda *rows: _one_by_one(rows, queries, keys, case),
         [tensor.double() for tensor in inputs],
         direction.double(),
     )
-    names = ("output", "query's gradient", "key's gradient", "value's gradient")
-    rows = "first rows" if firsts else "all rows"
+    names = ("output", "query's gradient", "key's gradient", "value's gradient", "bias's gradient")
     return [
-        Check(f"attention, {_name(dtype)}, {rows}: {name}", _relative_error(a, b), KERNEL_TOLERANCE[dtype])
-        for name, a, b in zip(names, ours, exact, strict=True)
+        Check(f"attention, {_name(dtype)}, {case.name}: {name}", _relative_error(a, b), KERNEL_TOLERANCE[dtype])
+        for name, a, b in zip(names, ours, exact, strict=False)
     ]
 
 
-def _one_by_one(query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing) -> Tensor:
-    """The formula on each text alone. *Shape:* (tokens, heads, head_dim), three times → as query."""
+def check_dropout(device: str, dtype: torch.dtype, case: Case, num_heads: int, *, draws: int = 100) -> Check:
+    """The mean over many masks against attention without dropout."""
+    inputs, _, queries, keys = _draw(device, dtype, case, num_heads)
+    exact = _attend(inputs, queries, keys, case).double()
+    torch.manual_seed(9)
+    mean = sum(_attend(inputs, queries, keys, case, dropout=0.1).double() for _ in range(draws)) / draws
+    error = float((mean - exact).norm() / exact.norm())
+    name = f"attention, {_name(dtype)}, {case.name}: mean of {draws} dropout masks"
+    # Each weight's mask has a variance of 0.1/0.9, so the mean of all is within 1/3/√draws, where one weight is all.
+    return Check(name, error, 1.5 / 3 / draws**0.5, least=1e-2)
+
+
+def _draw(device: str, dtype: torch.dtype, case: Case, num_heads: int) -> tuple[list[Tensor], Tensor, Packing, Packing]:
+    """Query, key, value and bias, a direction for gradients, and whose rows they are."""
+    keys = Packing([1, 2, 512, 77, 64, 65, *draw_lengths("Rotten Tomatoes", 10, seed=3)], device)
+    queries = keys.firsts if case.firsts else keys
+    generator = torch.Generator().manual_seed(5)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator).to(device, dtype)
+
+    inputs = [draw(packing.num_tokens, num_heads, 64) for packing in (queries, keys, keys)]
+    if case.biased:
+        inputs.append(draw(num_heads, keys.max_length, keys.max_length))
+    return inputs, draw(queries.num_tokens, num_heads, 64), queries, keys
+
+
+def _attend(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: Case, dropout: float = 0.0) -> Tensor:
+    query, key, value, *bias = rows
+    return attention(
+        query,
+        key,
+        value,
+        queries,
+        keys,
+        sight=case.sight,
+        bias=bias[0] if bias else None,
+        dropout_probability=dropout,
+    )
+
+
+def _one_by_one(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: Case) -> Tensor:
+    """The formula on each text alone. *Shape:* three of (tokens, heads, head_dim), and the bias → as the first."""
     texts = zip(
-        query.split_with_sizes(queries.lengths),
-        key.split_with_sizes(keys.lengths),
-        value.split_with_sizes(keys.lengths),
+        rows[0].split_with_sizes(queries.lengths),
+        rows[1].split_with_sizes(keys.lengths),
+        rows[2].split_with_sizes(keys.lengths),
         strict=True,
     )
-    return torch.cat(
-        [formula(q.transpose(0, 1), k.transpose(0, 1), v.transpose(0, 1)).transpose(0, 1) for q, k, v in texts]
-    )
+    attended = []
+    for text in texts:
+        query, key, value = (part.transpose(0, 1) for part in text)
+        scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+        if case.biased:
+            scores = scores + rows[3][:, : query.shape[1], : key.shape[1]]
+        if not case.firsts:
+            scores = scores.masked_fill(~case.sight.mask(query.shape[1], key.shape[1], query.device), -math.inf)
+        attended.append((scores.softmax(-1) @ value).transpose(0, 1))
+    return torch.cat(attended)
 
 
 def _with_gradients(function: Callable[..., Tensor], inputs: Sequence[Tensor], direction: Tensor) -> list[Tensor]:
@@ -118,6 +202,37 @@ def check_packing(architecture: Architecture, device: str, dtype: torch.dtype) -
         _relative_error(together, alone.double()),
         PACKING_TOLERANCE[dtype],
     )
+
+
+def check_families(device: str, dtype: torch.dtype) -> Iterator[Check]:
+    """Every kind of family on the weights and texts of `transformers`: logits against theirs, gradients against ours.
+
+    Both in float32, on the same device; which is held against `transformers`' gradients by the tests.
+    """
+    from benchmarks.pairs import FAMILIES, draw_pair, draw_texts
+
+    for family in FAMILIES:
+        pair = draw_pair(family, *draw_texts("Rotten Tomatoes", 16), device)
+        pair.ours.model.eval()
+        pair.theirs.model.eval()
+        with torch.no_grad():
+            theirs = pair.theirs.logits()
+        exact = _gradient(pair.ours) if dtype != torch.float32 else None
+        with autocast(torch.device(device), "bfloat16" if dtype == torch.bfloat16 else "float32"):
+            with torch.no_grad():
+                ours = pair.ours.logits()
+            gradient = None if exact is None else _gradient(pair.ours)
+        title, tolerance = f"{family}, {_name(dtype)}", FAMILY_TOLERANCE[dtype]
+        yield Check(f"{title}: logits", _relative_error(ours, theirs.double()), tolerance)
+        if gradient is not None:
+            yield Check(f"{title}: gradient", float((gradient - exact).norm() / exact.norm()), tolerance)
+
+
+def _gradient(ours: "Ours") -> Tensor:
+    """Of all weights, end to end."""
+    weights = [weight for weight in ours.model.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(ours.loss(), weights, allow_unused=True)
+    return torch.cat([gradient.to_dense().double().flatten() for gradient in gradients if gradient is not None])
 
 
 def packed(batch: Batch, device: str) -> tuple[Tensor, Packing]:

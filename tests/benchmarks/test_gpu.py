@@ -6,17 +6,52 @@ from pathlib import Path
 import pytest
 import torch
 from benchmarks.gpu import SHAPES, measure, table
+from benchmarks.gpu_attention import time_attention
 from torch.nn.functional import scaled_dot_product_attention
 
-from benchmarks import gpu_checks, lengths
+from benchmarks import gpu_checks, lengths, pairs
+from headway.nn.attention import attention
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("firsts", [False, True])
-def test_attention_is_within_its_tolerance(dtype, firsts):
-    checks = gpu_checks.check_attention("cpu", dtype, firsts=firsts, num_heads=2)
-    assert len(checks) == 4
+@pytest.mark.parametrize("case", gpu_checks.CASES, ids=str)
+def test_attention_is_within_its_tolerance(dtype, case):
+    checks = gpu_checks.check_attention("cpu", dtype, case, num_heads=1)
+    assert len(checks) == (5 if case.biased else 4)
     assert all(check.passed for check in checks), checks
+
+
+@pytest.mark.parametrize("drops", [True, False])
+def test_dropout_that_drops_nothing_fails_the_checks(monkeypatch, drops):
+    if not drops:
+        monkeypatch.setattr(
+            "benchmarks.gpu_checks.attention",
+            lambda *rows, dropout_probability, **rest: attention(*rows, **rest),
+        )
+    assert gpu_checks.check_dropout("cpu", torch.float32, gpu_checks.CASES[0], num_heads=1).passed == drops
+
+
+@pytest.mark.parametrize("bends", [False, True])
+def test_a_family_that_is_not_itself_fails_the_checks(monkeypatch, bends):
+    monkeypatch.setattr(pairs, "FAMILIES", {"T5": pairs.FAMILIES["T5"]})
+    if bends:
+        monkeypatch.setattr("headway.nn.positions.RelativeBias.forward", lambda self, *_: None)
+    (logits,) = gpu_checks.check_families("cpu", torch.float32)
+    assert logits.passed != bends
+
+
+def test_half_precision_is_held_against_float32(monkeypatch):
+    monkeypatch.setattr(pairs, "FAMILIES", {"DistilBERT": pairs.FAMILIES["DistilBERT"]})
+    logits, gradient = gpu_checks.check_families("cpu", torch.bfloat16)
+    assert 0 < logits.error < logits.tolerance
+    assert 0 < gradient.error < gradient.tolerance
+
+
+def test_every_kernel_is_timed_with_all_that_it_can(monkeypatch):
+    monkeypatch.setattr("benchmarks.gpu_attention.LENGTHS", {"Rotten Tomatoes": None})
+    head, *lines = time_attention("cpu", num_texts=2, repeats=1)
+    assert len(lines) == 4 * 2  # FlexAttention is for CUDA
+    assert all(line.count("|") == head.splitlines()[0].count("|") for line in lines)
 
 
 def blind_attention(query, key, value, queries, keys, **_):
@@ -26,9 +61,9 @@ def blind_attention(query, key, value, queries, keys, **_):
 
 def test_a_kernel_that_looks_beyond_its_text_fails_the_checks(monkeypatch):
     monkeypatch.setattr("benchmarks.gpu_checks.attention", blind_attention)
-    monkeypatch.setattr("headway.nn.attention.attention", blind_attention)
+    monkeypatch.setattr("headway.nn.multi_head.attention", blind_attention)
     assert not any(
-        check.passed for check in gpu_checks.check_attention("cpu", torch.float32, firsts=False, num_heads=2)
+        check.passed for check in gpu_checks.check_attention("cpu", torch.float32, gpu_checks.CASES[0], num_heads=2)
     )
     assert not gpu_checks.check_packing(SHAPES["tiny"], "cpu", torch.float32).passed
 

@@ -43,25 +43,25 @@ def test_each_matrix_holds_its_sequence_and_head_and_masks_the_rest(pairs: list[
     buckets = bucket(queries, keys, 2)
     owners = torch.repeat_interleave(torch.arange(len(pairs)), torch.tensor(keys.lengths))
     owners_and_heads = torch.stack([2 * owners, 2 * owners + 1], 1)[:, :, None]
-    sequence = 0
+    order = iter(buckets.order)
     blocks = buckets.keys.split(buckets.keys.fill(owners_and_heads))
     for run, mask, block in zip(buckets.runs, buckets.masks, blocks, strict=True):
         assert block.shape == (2 * run.num_sequences, run.key_length, 1)
-        for member in range(run.num_sequences):
+        for member, sequence in zip(range(run.num_sequences), order, strict=False):
             assert block[2 * member].eq(2 * sequence).all()
             assert block[2 * member + 1].eq(2 * sequence + 1).all()
             there = run.key_length if mask is None else int((mask[member] == 0).sum())
             assert there == keys.lengths[sequence]
-            sequence += 1
-    assert sequence == len(pairs)
+    assert sorted(buckets.order) == list(range(len(pairs)))
+    assert not list(order)
 
 
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=64))
 def test_blocks_add_little_work_and_stay_small(lengths: list[int]) -> None:
-    packing = Packing(sorted(lengths))
-    start = 0
+    packing = Packing(lengths)
+    lengths, start = sorted(lengths), 0
     for run in bucket(packing, packing, 1).runs:
-        scores = sum(length**2 for length in packing.lengths[start : start + run.num_sequences])
+        scores = sum(length**2 for length in lengths[start : start + run.num_sequences])
         filled = run.num_sequences * run.query_length * run.key_length
         assert run.num_sequences == 1 or (filled <= MOST_PADDED_WORK * scores and filled <= MOST_SCORES)
         start += run.num_sequences
@@ -74,3 +74,14 @@ def test_equal_runs_hold_equal_lengths(pairs: list[tuple[int, int]]) -> None:
     spread = [(run.query_length, run.key_length) for run in runs for _ in range(run.num_sequences)]
     assert spread == pairs
     assert all(a[1:] != b[1:] for a, b in itertools.pairwise(runs))
+
+
+def test_a_device_has_few_blocks_of_its_own() -> None:
+    lengths = [*range(512, 0, -16), *range(1, 512, 16)]
+    on_cpu, on_device = Packing(lengths), Packing(lengths, "meta")  # meta: a device that every machine has
+    of_cpu, buckets = bucket(on_cpu, on_cpu, 2), bucket(on_device, on_device, 2)
+    assert len(buckets.runs) < min(10, len(of_cpu.runs) / 2)
+    filled = sum(run.num_sequences * run.query_length * run.key_length for run in buckets.runs)
+    assert filled < 1.5 * sum(length**2 for length in lengths)
+    assert buckets.keys.fill(torch.empty(on_device.num_tokens, 2, 4, device="meta")).device.type == "meta"
+    assert all(mask is None or mask.device.type == "meta" for mask in buckets.masks)

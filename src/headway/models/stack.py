@@ -3,7 +3,6 @@
 from torch import Tensor, nn
 
 from headway.models.architecture import Stack as Settings
-from headway.nn.attention import CrossAttention, SelfAttention
 from headway.nn.block import Block, Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import (
@@ -15,6 +14,7 @@ from headway.nn.layers import (
     TokenEmbedding,
     make_norm,
 )
+from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import RelativeBias, Rotation, rotation
 from headway.nn.sight import Sight

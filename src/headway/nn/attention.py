@@ -12,7 +12,7 @@ processor, inference            `scaled_dot_product_attention` over blocks of se
 processor, training             the formula with its gradient written out, over blocks of nearly equal length (with
                                 attention dropout, PyTorch's fast kernel is not available on a processor)
 CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for
-everything else                 the dense masked form, which is also what export uses
+everything else                 `scaled_dot_product_attention` over blocks of nearly equal length
 ==============================  ===================================================================================
 """
 
@@ -20,18 +20,16 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from headway.nn.buckets import Buckets, Run, bucket, equal_runs
-from headway.nn.cache import LayerCache
+from headway.nn.buckets import Buckets, Matrices, Run, bucket, equal_runs
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
-from headway.nn.linear import Linear
 from headway.nn.packing import Packing
-from headway.nn.positions import Rotation, rotate
 from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["CrossAttention", "SelfAttention", "attention", "dense_attention", "formula"]
+__all__ = ["attention", "formula"]
 
 SHORT = 4
 """Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
@@ -82,49 +80,18 @@ def attention(
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if sight.sees_all(queries.max_length, keys.max_length):
         sight = EVERYWHERE
-    if query.device.type == "cpu" and query.dtype == torch.float32:
-        inputs = (query, key, value) if bias is None else (query, key, value, bias)
-        if dropout_probability or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)):
-            buckets = bucket(queries, keys, query.shape[1], sight)
-            return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
+    inputs = (query, key, value) if bias is None else (query, key, value, bias)
+    training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
+    if query.device.type == "cpu" and not training and not dropout_probability:
         return _inference_attention(query, key, value, equal_runs(queries, keys), sight, bias, scale)
     half = query.dtype in (torch.float16, torch.bfloat16)
     if query.device.type == "cuda" and half and dropout_probability == 0 and bias is None:
         return _varlen_attention(query, key, value, queries, keys, sight, scale)
-    mask = keys.mask[:, None]
-    if sight is not EVERYWHERE:
-        mask = mask & sight.mask(queries.max_length, keys.max_length, keys.device)
-    padded = (queries.unpack(query), keys.unpack(key), keys.unpack(value))
-    return queries.pack(dense_attention(*padded, mask, bias, scale=scale, dropout_probability=dropout_probability))
-
-
-def dense_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor,
-    bias: Tensor | None = None,
-    *,
-    scale: float | None = None,
-    dropout_probability: float = 0.0,
-) -> Tensor:
-    """The padded form, for devices without a packed kernel and for export.
-
-    *Shape:* query (batch, query_len, heads, head_dim), key and value (batch, key_len, heads, head_dim), mask
-    (batch, query_len or 1, key_len) with True = attend, bias (heads, query_len, key_len) → as query
-    """
-    mask = mask[:, None]
-    if bias is not None:
-        mask = torch.where(mask, bias.to(query.dtype), torch.finfo(query.dtype).min)
-    attended = functional.scaled_dot_product_attention(
-        query.transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=mask,
-        dropout_p=dropout_probability,
-        scale=scale,
-    )
-    return attended.transpose(1, 2)
+    buckets = bucket(queries, keys, query.shape[1], sight)
+    if query.device.type == "cpu" and query.dtype == torch.float32:
+        return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
+    only_causal = sight == Sight(causal=True)
+    return _fused_attention(query, key, value, bias, buckets, scale, dropout_probability, only_causal=only_causal)
 
 
 def _varlen_attention(
@@ -185,6 +152,80 @@ def _in_sight(query: Tensor, key: Tensor, value: Tensor, sight: Sight, bias: Ten
         rows = (query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last])
         attended.append(functional.scaled_dot_product_attention(*rows, attn_mask=mask, scale=scale))
     return torch.cat(attended, 2)
+
+
+def _fused_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None,
+    buckets: Buckets,
+    scale: float,
+    dropout_probability: float,
+    *,
+    only_causal: bool,
+) -> Tensor:
+    """PyTorch's kernels, one call a block: with a bias, a window or dropout, in any precision, on any device.
+
+    Few tokens are filled up, where a batch padded to its longest sequence may be half padding; and blocks that need
+    neither bias nor mask take the fastest kernel.
+    """
+    queries, keys = buckets.queries, buckets.keys
+    matrices = (_Fill.apply(query, queries), _Fill.apply(key, keys), _Fill.apply(value, keys))
+    attended = []
+    for q, k, v, mask in zip(*map(Matrices.split, (queries, keys, keys), matrices), buckets.masks, strict=True):
+        q, k, v = (block.unflatten(0, (-1, queries.num_heads)) for block in (q, k, v))
+        is_causal = only_causal and mask is not None and bias is None
+        block = functional.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=None if is_causal else _added(mask, bias, q, k),
+            dropout_p=dropout_probability,
+            is_causal=is_causal,
+            scale=scale,
+        )
+        attended.append(block.reshape(-1, query.shape[-1]))
+    output: Tensor = _Take.apply(torch.cat(attended), queries)
+    return output
+
+
+def _added(mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
+    """What is added to a block's scores, in its precision: in half, what is unseen is as low as can be and finite."""
+    if mask is not None:
+        mask = mask.to(query.dtype).clamp_min(torch.finfo(query.dtype).min / 2)
+    if bias is None:
+        return mask
+    bias = bias[:, : query.shape[2], : key.shape[2]].to(query.dtype)
+    return bias[None] if mask is None else bias + mask
+
+
+class _Fill(torch.autograd.Function):
+    """`Matrices.fill`, whose gradient is `take`: what is filled in is unseen, or seen by nobody who is read."""
+
+    @staticmethod
+    def forward(ctx: Any, packed: Tensor, matrices: Matrices) -> Tensor:
+        ctx.matrices = matrices
+        return matrices.fill(packed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return ctx.matrices.take(grads[0]), None
+
+
+class _Take(torch.autograd.Function):
+    """`Matrices.take`, whose gradient is `fill_zeros`."""
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, matrices: Matrices) -> Tensor:
+        ctx.matrices = matrices
+        return matrices.take(vectors)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return ctx.matrices.fill_zeros(grads[0]), None
 
 
 class _BlockAttention(torch.autograd.Function):
@@ -296,144 +337,3 @@ def _keep_masks(buckets: Buckets, dropout_probability: float) -> list[Tensor] | 
     sizes = [math.prod(shape) for shape in shapes]
     masks = keep_mask((sum(sizes),), dropout_probability).split(sizes)
     return [mask.view(shape) for mask, shape in zip(masks, shapes, strict=True)]
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its sight.
-
-    Query, key and value projections are one matrix, so that the tokens are read once.
-    """
-
-    def __init__(
-        self,
-        d_model: int,
-        num_heads: int,
-        *,
-        head_dim: int | None = None,
-        bias: bool = True,
-        output_bias: bool | None = None,
-        sight: Sight = EVERYWHERE,
-        scale: float | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        width = num_heads * _head_dim(d_model, num_heads, head_dim)
-        self.num_heads = num_heads
-        self.sight = sight
-        self.scale = scale
-        self.dropout = dropout
-        self.query_key_value = Linear(d_model, 3 * width, bias)
-        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
-
-    def forward(
-        self,
-        input: Tensor,
-        packing: Packing,
-        *,
-        rotation: Rotation | None = None,
-        bias: Tensor | None = None,
-        cache: LayerCache | None = None,
-    ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model).
-
-        Args:
-            input: One row a token.
-            packing: Where the sequences start.
-            rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores. *Shape:* (heads, longest sequence, longest sequence)
-            cache: Keys and values of the tokens before these; those of these are added to it.
-        """
-        query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
-        if rotation is not None:
-            query, key = rotate(query, rotation), rotate(key, rotation)
-        if cache is not None:
-            attended = cache.attend(query, key, value, packing, self.sight, bias, self.scale)
-            return self.output(attended.flatten(1))
-        return self._attend(query, key, value, packing, packing, bias)
-
-    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
-        """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
-
-        *Shape:* (tokens, d_model) → (sequences, d_model)
-        """
-        if self.sight is not EVERYWHERE:
-            # Rows that are cut out no longer show how far they stood from the others.
-            return packing.first_rows(self(input, packing, rotation=rotation))
-        width = self.output.in_features
-        heads = (self.num_heads, -1)
-        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, width).unflatten(-1, heads)
-        key_value = self.query_key_value.forward_slice(input, width, 3 * width)
-        key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
-        if rotation is not None:
-            key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
-        return self._attend(query, key, value, packing.firsts, packing, None)
-
-    def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: Tensor | None
-    ) -> Tensor:
-        probability = self.dropout if self.training else 0.0
-        attended = attention(
-            query,
-            key,
-            value,
-            queries,
-            keys,
-            sight=self.sight,
-            bias=bias,
-            scale=self.scale,
-            dropout_probability=probability,
-        )
-        return self.output(attended.flatten(1))
-
-
-class CrossAttention(nn.Module):
-    """Multi-head attention of one sequence's tokens to those of another: the encoder's, which are called the memory."""
-
-    def __init__(
-        self,
-        d_model: int,
-        memory_width: int,
-        num_heads: int,
-        *,
-        head_dim: int | None = None,
-        bias: bool = True,
-        output_bias: bool | None = None,
-        scale: float | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__()
-        width = num_heads * _head_dim(d_model, num_heads, head_dim)
-        self.num_heads = num_heads
-        self.scale = scale
-        self.dropout = dropout
-        self.query = Linear(d_model, width, bias)
-        self.key_value = Linear(memory_width, 2 * width, bias)
-        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
-
-    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What queries meet: computed once, however many tokens are written.
-
-        *Shape:* (memory tokens, memory_width) → two of (memory tokens, heads, head_dim)
-        """
-        key, value = self.key_value(memory).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
-        return key, value
-
-    def forward(
-        self, input: Tensor, packing: Packing, key_value: tuple[Tensor, Tensor], memory_packing: Packing
-    ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model); key_value as `keys_and_values` gives them."""
-        query = self.query(input).unflatten(-1, (self.num_heads, -1))
-        probability = self.dropout if self.training else 0.0
-        key, value = key_value
-        attended = attention(
-            query, key, value, packing, memory_packing, scale=self.scale, dropout_probability=probability
-        )
-        return self.output(attended.flatten(1))
-
-
-def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
-    if head_dim is not None:
-        return head_dim
-    if d_model % num_heads:
-        raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
-    return d_model // num_heads

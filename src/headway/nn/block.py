@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from headway.nn.attention import CrossAttention, SelfAttention
 from headway.nn.cache import LayerCache
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward
+from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation
 

@@ -1,11 +1,11 @@
 """Sequences of nearly equal length as dense blocks, for kernels that take nothing else.
 
-Attention is the one place that needs this, and only on a processor: a call for each sequence costs more than the work
-in it when sequences are short. Neighbours of a packed batch are put into one block as long as that adds little work;
-where their lengths differ, the shorter are filled up inside the block and masked. Nothing outside attention sees it.
+Attention is the one place that needs this: a call for each sequence costs more than the work in it when sequences are
+short. Sequences next to each other in length are put into one block as long as that adds little work; where their
+lengths differ, the shorter are filled up inside the block and masked. Nothing outside attention sees it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -22,14 +22,17 @@ MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
 
 MOST_SCORES = 2**18
-"""Scores a head and block at most, so that a block's weights stay in the cache."""
+"""Scores a head and block at most on a processor, so that a block's weights stay in the cache."""
 
+SCORES_OF_A_LAUNCH = 2**17
+"""Scores a head that a device computes while it could have begun another block (reckoned, not measured: some
+microseconds at a few hundred TFLOP/s and a dozen heads of width 64)."""
 
 _UNSEEN = -1e30
 
 
 class Run(NamedTuple):
-    """Neighbouring sequences that share a block: the longest of them has `query_length` queries, `key_length` keys."""
+    """Sequences that share a block: the longest of them has `query_length` queries, `key_length` keys."""
 
     num_sequences: int
     query_length: int
@@ -42,28 +45,34 @@ class Matrices:
     One lookup moves a whole tensor either way. Its units are the vectors of single heads.
     """
 
-    def __init__(self, packing: Packing, blocks: Iterable[tuple[int, int]], num_heads: int) -> None:
-        """Lay out `blocks`, each a number of sequences and their common length."""
+    def __init__(self, packing: Packing, order: list[int], blocks: Iterable[tuple[int, int]], num_heads: int) -> None:
+        """Lay out the sequences in their `order` into `blocks`, each a number of sequences and their common length."""
         self.num_heads = num_heads
+        self._device = packing.device
         self._blocks = [(num_sequences * num_heads, length) for num_sequences, length in blocks]
         # For every vector in the matrices the token that it comes from, and for every token where its vectors went.
         tokens, heads, left_over = list[Tensor](), list[Tensor](), list[Tensor]()
-        self._places = torch.empty(packing.num_tokens, num_heads, dtype=torch.int64)
-        lengths, starts = torch.tensor(packing.lengths)[:, None], packing.offsets.long()[:, None]
+        places = torch.empty(packing.num_tokens, num_heads, dtype=torch.int64)
+        all_lengths = torch.tensor(packing.lengths)
+        starts = (all_lengths.cumsum(0) - all_lengths)[order, None]
+        lengths = all_lengths[order, None]
         sequence = place = 0
         for num_matrices, length in self._blocks:
             own = slice(sequence, sequence + num_matrices // num_heads)
             columns = torch.arange(length)
             here = columns < lengths[own]
-            token = starts[:-1][own] + torch.minimum(columns, lengths[own] - 1)
+            token = starts[own] + torch.minimum(columns, lengths[own] - 1)
             by_head = (-1, num_heads, length)
-            places = torch.arange(place, place + num_matrices * length).view(by_head).transpose(1, 2)
-            self._places[token[here]] = places[here]
-            left_over.append(places[~here].flatten())
+            own_places = torch.arange(place, place + num_matrices * length).view(by_head).transpose(1, 2)
+            places[token[here]] = own_places[here]
+            left_over.append(own_places[~here].flatten())
             tokens.append(token[:, None].expand(by_head).flatten())
             heads.append(torch.arange(num_heads)[:, None].expand(*token[:, None].expand(by_head).shape).flatten())
             sequence, place = own.stop, place + num_matrices * length
-        self._tokens, self._heads, self._left_over = torch.cat(tokens), torch.cat(heads), torch.cat(left_over)
+        self._places = places.flatten().to(self._device)
+        self._tokens, self._heads, self._left_over = (
+            torch.cat(parts).to(self._device) for parts in (tokens, heads, left_over)
+        )
         self._sources: dict[int, Tensor] = {}
 
     def fill(self, packed: Tensor) -> Tensor:
@@ -87,7 +96,7 @@ class Matrices:
 
     def empty(self, head_dim: int) -> Tensor:
         """Room for the matrices. *Shape:* (vectors, head_dim)."""
-        return torch.empty(len(self._tokens), head_dim)
+        return torch.empty(len(self._tokens), head_dim, device=self._device)
 
     def split(self, vectors: Tensor) -> list[Tensor]:
         """The blocks, sharing memory. *Shape:* (vectors, head_dim) → (matrices, length, head_dim) a block."""
@@ -97,13 +106,15 @@ class Matrices:
 
     def take(self, vectors: Tensor) -> Tensor:
         """Out of the matrices again. *Shape:* (vectors, head_dim) → (tokens, heads, head_dim)."""
-        return vectors.index_select(0, self._places.view(-1)).view(-1, self.num_heads, vectors.shape[-1])
+        return vectors.index_select(0, self._places).view(-1, self.num_heads, vectors.shape[-1])
 
 
 @dataclass(frozen=True)
 class Buckets:
     """A packed batch as blocks."""
 
+    order: list[int]
+    """The sequences as they stand in the blocks."""
     runs: list[Run]
     masks: list[Tensor | None]
     """What is added to each block's scores: 0 where a query may look, and elsewhere so little that the weight is 0.
@@ -113,48 +124,66 @@ class Buckets:
     keys: Matrices
 
 
-@lru_cache(maxsize=16)  # the blocks of a model share one
 def bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight = EVERYWHERE) -> Buckets:
-    """Put neighbouring sequences of nearly equal lengths into blocks.
+    """Put sequences of nearly equal lengths into blocks.
 
     Args:
         queries: The sequences' query rows.
-        keys: Their key rows.
+        keys: Their key rows; its device is where the blocks are.
         num_heads: Heads of each row.
         sight: Which keys each query sees.
     """
+    return _bucket(queries, keys, num_heads, sight, keys.device)
+
+
+@lru_cache(maxsize=16)  # the blocks of a model share one
+def _bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight, device: torch.device) -> Buckets:
+    pairs = list(zip(queries.lengths, keys.lengths, strict=True))
+    order = sorted(range(len(pairs)), key=lambda sequence: pairs[sequence][::-1])
+    most_filled = _most_on_a_processor if device.type == "cpu" else _most_on_a_device
+    runs = _runs((pairs[sequence] for sequence in order), most_filled)
     with outliving():
-        return _bucket(queries, keys, num_heads, sight)
-
-
-def _bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight) -> Buckets:
-    runs = _runs(queries, keys, MOST_PADDED_WORK)
-    key_matrices = Matrices(keys, [(run.num_sequences, run.key_length) for run in runs], num_heads)
-    query_matrices = key_matrices
-    if queries != keys:
-        query_matrices = Matrices(queries, [(run.num_sequences, run.query_length) for run in runs], num_heads)
-    masks, start = list[Tensor | None](), 0
-    for run in runs:
-        masks.append(_mask(run, keys.lengths[start : start + run.num_sequences], sight))
-        start += run.num_sequences
-    return Buckets(runs, masks, query_matrices, key_matrices)
+        key_matrices = Matrices(keys, order, [(run.num_sequences, run.key_length) for run in runs], num_heads)
+        query_matrices = key_matrices
+        if queries != keys:
+            blocks = [(run.num_sequences, run.query_length) for run in runs]
+            query_matrices = Matrices(queries, order, blocks, num_heads)
+        masks, lengths = list[Tensor | None](), [keys.lengths[sequence] for sequence in order]
+        for run in runs:
+            masks.append(_mask(run, lengths[: run.num_sequences], sight, device))
+            del lengths[: run.num_sequences]
+    return Buckets(order, runs, masks, query_matrices, key_matrices)
 
 
 @lru_cache(maxsize=16)
 def equal_runs(queries: Packing, keys: Packing) -> list[Run]:
-    """Put neighbouring sequences of the same lengths into blocks: nothing is filled up."""
-    return _runs(queries, keys, most_work=1.0)
+    """Put neighbouring sequences of the same lengths into blocks: nothing is filled up, and nothing is moved."""
+    return _runs(zip(queries.lengths, keys.lengths, strict=True), lambda scores: min(scores, MOST_SCORES))
 
 
-def _runs(queries: Packing, keys: Packing, most_work: float) -> list[Run]:
-    """Blocks that have at most `most_work` times the scores of their sequences."""
+def _most_on_a_processor(scores: int) -> float:
+    return min(MOST_PADDED_WORK * scores, MOST_SCORES)
+
+
+def _most_on_a_device(scores: int) -> float:
+    return max(MOST_PADDED_WORK * scores, SCORES_OF_A_LAUNCH)
+
+
+def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float]) -> list[Run]:
+    """Put neighbours into blocks.
+
+    Args:
+        pairs: How many queries and keys each sequence has.
+        most_filled: How many scores a block may have when it is filled up, given how many its sequences have; a
+            sequence that has more stands alone.
+    """
     runs = [Run(0, 0, 0)]
     scores = 0
-    for query, key in zip(queries.lengths, keys.lengths, strict=True):
+    for query, key in pairs:
         run = Run(runs[-1].num_sequences + 1, max(runs[-1].query_length, query), max(runs[-1].key_length, key))
         scores += query * key
         filled = run.num_sequences * run.query_length * run.key_length
-        if filled <= min(most_work * scores, MOST_SCORES) or run.num_sequences == 1:
+        if filled <= most_filled(scores) or run.num_sequences == 1:
             runs[-1] = run
         else:
             runs.append(Run(1, query, key))
@@ -162,9 +191,10 @@ def _runs(queries: Packing, keys: Packing, most_work: float) -> list[Run]:
     return runs
 
 
-def _mask(run: Run, lengths: tuple[int, ...], sight: Sight) -> Tensor | None:
+def _mask(run: Run, lengths: list[int], sight: Sight, device: torch.device) -> Tensor | None:
     visible = []
-    if min(lengths) < run.key_length:
+    # No query sees a later key where the rule is so, and what is filled in comes last: nobody reads it anyway.
+    if min(lengths) < run.key_length and not sight.causal:
         visible.append((torch.arange(run.key_length) < torch.tensor(lengths)[:, None])[:, None, None, :])
     if not sight.sees_all(run.query_length, run.key_length):
         visible.append(sight.mask(run.query_length, run.key_length)[None, None])
@@ -172,4 +202,4 @@ def _mask(run: Run, lengths: tuple[int, ...], sight: Sight) -> Tensor | None:
         return None
     there = visible[0] if len(visible) == 1 else visible[0] & visible[1]
     # Not −∞: a row that is left over may see nothing at all, and no weight may become NaN there.
-    return torch.zeros(there.shape).masked_fill_(~there, _UNSEEN)
+    return torch.zeros(there.shape).masked_fill_(~there, _UNSEEN).to(device)

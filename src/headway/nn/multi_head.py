@@ -1,0 +1,153 @@
+"""Multi-head attention: the projections around the formula, for a sequence's own tokens and for another's."""
+
+from torch import Tensor, nn
+
+from headway.nn.attention import attention
+from headway.nn.cache import LayerCache
+from headway.nn.linear import Linear
+from headway.nn.packing import Packing
+from headway.nn.positions import Rotation, rotate
+from headway.nn.sight import EVERYWHERE, Sight
+
+__all__ = ["CrossAttention", "SelfAttention"]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its sight.
+
+    Query, key and value projections are one matrix, so that the tokens are read once.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        *,
+        head_dim: int | None = None,
+        bias: bool = True,
+        output_bias: bool | None = None,
+        sight: Sight = EVERYWHERE,
+        scale: float | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        width = num_heads * _head_dim(d_model, num_heads, head_dim)
+        self.num_heads = num_heads
+        self.sight = sight
+        self.scale = scale
+        self.dropout = dropout
+        self.query_key_value = Linear(d_model, 3 * width, bias)
+        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
+
+    def forward(
+        self,
+        input: Tensor,
+        packing: Packing,
+        *,
+        rotation: Rotation | None = None,
+        bias: Tensor | None = None,
+        cache: LayerCache | None = None,
+    ) -> Tensor:
+        """*Shape:* (tokens, d_model) → (tokens, d_model).
+
+        Args:
+            input: One row a token.
+            packing: Where the sequences start.
+            rotation: Angles that queries and keys are turned by.
+            bias: Added to the scores. *Shape:* (heads, longest sequence, longest sequence)
+            cache: Keys and values of the tokens before these; those of these are added to it.
+        """
+        query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        if cache is not None:
+            attended = cache.attend(query, key, value, packing, self.sight, bias, self.scale)
+            return self.output(attended.flatten(1))
+        return self._attend(query, key, value, packing, packing, bias)
+
+    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
+        """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
+
+        *Shape:* (tokens, d_model) → (sequences, d_model)
+        """
+        if self.sight is not EVERYWHERE:
+            # Rows that are cut out no longer show how far they stood from the others.
+            return packing.first_rows(self(input, packing, rotation=rotation))
+        width = self.output.in_features
+        heads = (self.num_heads, -1)
+        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, width).unflatten(-1, heads)
+        key_value = self.query_key_value.forward_slice(input, width, 3 * width)
+        key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
+        if rotation is not None:
+            key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
+        return self._attend(query, key, value, packing.firsts, packing, None)
+
+    def _attend(
+        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: Tensor | None
+    ) -> Tensor:
+        probability = self.dropout if self.training else 0.0
+        attended = attention(
+            query,
+            key,
+            value,
+            queries,
+            keys,
+            sight=self.sight,
+            bias=bias,
+            scale=self.scale,
+            dropout_probability=probability,
+        )
+        return self.output(attended.flatten(1))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of one sequence's tokens to those of another: the encoder's, which are called the memory."""
+
+    def __init__(
+        self,
+        d_model: int,
+        memory_width: int,
+        num_heads: int,
+        *,
+        head_dim: int | None = None,
+        bias: bool = True,
+        output_bias: bool | None = None,
+        scale: float | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        width = num_heads * _head_dim(d_model, num_heads, head_dim)
+        self.num_heads = num_heads
+        self.scale = scale
+        self.dropout = dropout
+        self.query = Linear(d_model, width, bias)
+        self.key_value = Linear(memory_width, 2 * width, bias)
+        self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
+
+    def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """What queries meet: computed once, however many tokens are written.
+
+        *Shape:* (memory tokens, memory_width) → two of (memory tokens, heads, head_dim)
+        """
+        key, value = self.key_value(memory).unflatten(-1, (2, self.num_heads, -1)).unbind(1)
+        return key, value
+
+    def forward(
+        self, input: Tensor, packing: Packing, key_value: tuple[Tensor, Tensor], memory_packing: Packing
+    ) -> Tensor:
+        """*Shape:* (tokens, d_model) → (tokens, d_model); key_value as `keys_and_values` gives them."""
+        query = self.query(input).unflatten(-1, (self.num_heads, -1))
+        probability = self.dropout if self.training else 0.0
+        key, value = key_value
+        attended = attention(
+            query, key, value, packing, memory_packing, scale=self.scale, dropout_probability=probability
+        )
+        return self.output(attended.flatten(1))
+
+
+def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
+    if head_dim is not None:
+        return head_dim
+    if d_model % num_heads:
+        raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
+    return d_model // num_heads
