@@ -12,6 +12,9 @@ Every message says what is wrong, where (file, row, key), and what to do about i
 the command line prints it as it stands, without a traceback.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 __all__ = [
     "CheckpointError",
     "DataError",
@@ -20,6 +23,8 @@ __all__ = [
     "SettingsError",
     "TrainingError",
     "UserError",
+    "cut",
+    "library_errors",
 ]
 
 
@@ -59,3 +64,24 @@ class Interrupted(HeadwayError):  # noqa: N818 - an interruption is not an error
     """The user stopped the run. What is needed to go on has been saved."""
 
     exit_status = 130
+
+
+def cut(text: str, most: int = 60) -> str:
+    """A text of a file, as much of it as a message bears."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+@contextmanager
+def library_errors(what: str, remedy: str = "Fetch it again.") -> Iterator[None]:
+    """Around calls of the libraries that cut texts: whatever they raise over a file becomes a CheckpointError.
+
+    A failed assertion in Rust is a PanicException, which is no `Exception`; its class cannot be imported.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{what} ({cut(str(error), 200)}). {remedy}") from error

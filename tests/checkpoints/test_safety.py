@@ -21,10 +21,12 @@ import torch
 from safetensors.torch import load_file
 from sentencepiece import SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from headway.checkpoints.family import family_of, read_architecture
-from headway.checkpoints.vocabularies import library_errors
-from headway.errors import CheckpointError
+from headway.data.tokenizer import FastTokenizer
+from headway.errors import CheckpointError, library_errors
 
 PROBE = """
 import json, resource, signal, sys, traceback
@@ -552,6 +554,13 @@ def test_a_panic_of_a_library_is_an_error_of_its_file() -> None:
         raise panic("index out of bounds")
     with pytest.raises(KeyboardInterrupt), library_errors("a.json: is odd"):
         raise KeyboardInterrupt
+
+
+def test_a_text_that_the_library_fails_on_is_an_error_of_the_model() -> None:
+    tokenizer = FastTokenizer(Tokenizer(WordLevel({"good": 0}, unk_token="[UNK]")))
+    assert tokenizer.encode(["good"])[0].input_ids.tolist() == [0]
+    with pytest.raises(CheckpointError, match=r"fails on a text \(.*\[UNK\].*\)\. Its files are damaged: fetch"):
+        tokenizer.encode(["good", "bad"])
 
 
 # --- data -----------------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
-from headway.errors import CheckpointError
+from headway.errors import CheckpointError, cut
 from headway.nn.layers import Activation
 
-__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "cut", "read_json", "shown"]
+__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json", "shown"]
 
 T = TypeVar("T")
 
@@ -193,8 +193,3 @@ def _is_finite(value: object) -> TypeGuard[int | float]:
 def shown(value: object) -> str:
     """A value of a file for a message, cut to a readable length."""
     return cut(json.dumps(value, ensure_ascii=False))
-
-
-def cut(text: str, most: int = 60) -> str:
-    """A text of a file, as much of it as a message bears."""
-    return text if len(text) <= most else text[: most - 1] + "…"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headway.checkpoints.config import cut, shown
-from headway.errors import CheckpointError
+from headway.checkpoints.config import shown
+from headway.errors import CheckpointError, cut
 
 __all__ = ["StoredLabels", "is_classifier", "label_config", "read_labels"]
 

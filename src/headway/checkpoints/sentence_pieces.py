@@ -14,20 +14,18 @@ from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from headway.checkpoints.config import cut
 from headway.checkpoints.vocabularies import (
     FAIRSEQ_TOKENS,
     LearnableVocabulary,
     Side,
     Vocabulary,
     content,
-    library_errors,
     read_bytes,
     read_ids,
     require_tokens,
 )
 from headway.data.tokenizer import SentencePieceTokenizer
-from headway.errors import CheckpointError
+from headway.errors import CheckpointError, cut, library_errors
 
 __all__ = ["Piece", "SentencePieces", "SentencePiecesWithIds", "fairseq_pieces"]
 

@@ -12,9 +12,9 @@ from tokenizers import AddedToken, processors
 
 from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
 from headway.checkpoints.family import all_families
-from headway.checkpoints.vocabularies import Languages, LearnableVocabulary, Side, Vocabulary, library_errors
+from headway.checkpoints.vocabularies import Languages, LearnableVocabulary, Side, Vocabulary
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
-from headway.errors import CheckpointError
+from headway.errors import CheckpointError, library_errors
 from headway.files import write_atomically
 
 __all__ = ["has_tokenizer", "learn_tokenizer", "load_tokenizer", "save_tokenizer"]

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from headway.checkpoints.config import checkpoint_error, cut
+from headway.checkpoints.config import checkpoint_error
 from headway.checkpoints.rules import WeightTable
 from headway.checkpoints.weights import StoredTensor
+from headway.errors import cut
 
 __all__ = ["Checkpoint", "export_weights", "load_weights"]
 

@@ -6,8 +6,7 @@ A family says which of its tokenizer classes has which form, as settings of it; 
 import json
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -22,9 +21,9 @@ from tokenizers import (
     trainers,
 )
 
-from headway.checkpoints.config import cut, read_json
+from headway.checkpoints.config import read_json
 from headway.data.tokenizer import SentencePieceTokenizer
-from headway.errors import CheckpointError
+from headway.errors import CheckpointError, library_errors
 
 __all__ = [
     "FAIRSEQ_TOKENS",
@@ -36,7 +35,6 @@ __all__ = [
     "WordPieces",
     "content",
     "in_order",
-    "library_errors",
     "read_bytes",
     "read_ids",
     "require_tokens",
@@ -218,22 +216,6 @@ class ByteLevelPieces(LearnableVocabulary):
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.space_first)
         tokenizer.decoder = decoders.ByteLevel()
         return tokenizer
-
-
-@contextmanager
-def library_errors(what: str, remedy: str = "Fetch it again.") -> Iterator[None]:
-    """Around calls of the libraries that cut texts: whatever they raise over a file becomes a CheckpointError.
-
-    A failed assertion in Rust is a PanicException, which is no `Exception`; its class cannot be imported.
-    """
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise CheckpointError(f"{what} ({cut(str(error), 200)}). {remedy}") from error
 
 
 def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:

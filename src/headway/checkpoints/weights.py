@@ -16,8 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from headway.checkpoints.config import checkpoint_error, cut, read_json
-from headway.errors import CheckpointError
+from headway.checkpoints.config import checkpoint_error, read_json
+from headway.errors import CheckpointError, cut
 
 __all__ = ["StoredTensor", "find_weight_files", "open_weights"]
 

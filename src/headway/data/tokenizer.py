@@ -11,6 +11,8 @@ import tokenizers
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 
+from headway.errors import library_errors
+
 __all__ = ["FastTokenizer", "SentencePieceTokenizer", "Text", "TokenSequence", "Tokenizer"]
 
 Text = str | tuple[str, str]
@@ -91,18 +93,21 @@ class FastTokenizer:
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
         tokenizer = self._whole if max_length is None else self._cut_at(max_length)
-        # The fast form leaves out character offsets, which nobody here reads.
+        with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
+            # The fast form leaves out character offsets, which nobody here reads.
+            encodings = tokenizer.encode_batch_fast(list(texts))
         return [
             TokenSequence(
                 np.array(encoding.ids, dtype=np.int64),
                 None if isinstance(text, str) else np.array(encoding.type_ids, dtype=np.int64),
             )
-            for text, encoding in zip(texts, tokenizer.encode_batch_fast(list(texts)), strict=True)
+            for text, encoding in zip(texts, encodings, strict=True)
         ]
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """See `Tokenizer`."""
-        return self._whole.decode_batch([list(sequence) for sequence in sequences])
+        with library_errors("The model's tokenizer fails on ids", "Its files are damaged: fetch the model again."):
+            return self._whole.decode_batch([list(sequence) for sequence in sequences])
 
     def files(self) -> dict[str, bytes]:
         """See `Tokenizer`."""
