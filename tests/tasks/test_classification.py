@@ -118,6 +118,8 @@ def test_int8_answers_nearly_the_same_on_real_weights(minilm_folder, review_text
     small = headway.load(tmp_path, precision="int8")
     quantized = small.probabilities(examples)
     assert np.abs(exact - quantized).mean() < 0.02
+    alone = small.probabilities(examples[40:60])
+    assert np.abs(alone - quantized[40:60]).max() < 1e-3  # whatever texts stand beside them
     assert not np.array_equal(exact, quantized)
     with pytest.raises(UserError, match="float32"):
         small.save(tmp_path / "again")

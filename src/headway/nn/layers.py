@@ -34,6 +34,17 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 
+IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": torch.ops.aten.gelu_,
+    "gelu_tanh": lambda input: torch.ops.aten.gelu_(input, approximate="tanh"),
+    "relu": torch.relu_,
+    "silu": lambda input: functional.silu(input, inplace=True),
+    "tanh": torch.tanh_,
+}
+
+LOWEST: dict[Activation, float] = {"gelu": -0.17, "gelu_tanh": -0.1701, "relu": 0.0, "silu": -0.2785, "tanh": -1.0}
+"""What each never gives less than."""
+
 
 class FeedForward(nn.Module):
     """Two linear layers with an activation between: each token by itself (Vaswani et al. 2017, eq. 2).
@@ -49,17 +60,24 @@ class FeedForward(nn.Module):
         self.gated = gated
         self.up = nn.Linear(d_model, 2 * d_ff if gated else d_ff, bias)
         self.down = nn.Linear(d_ff, d_model, bias)
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
         self.dropout = Dropout(dropout)
+
+    @property
+    def lowest(self) -> float | None:
+        """What the second layer's inputs never are below, if anything."""
+        return None if self.gated else LOWEST[self.activation]
 
     def forward(self, input: Tensor) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model)."""
         inner = self.up(input)
+        # Without a gradient nobody reads the inputs again: no second matrix of the inner width goes through memory.
+        activate = (ACTIVATIONS if inner.requires_grad else IN_PLACE)[self.activation]
         if self.gated:
             inner, gate = inner.chunk(2, -1)
-            inner = self.activation(inner) * gate
+            inner = activate(inner) * gate
         else:
-            inner = self.activation(inner)
+            inner = activate(inner)
         return self.down(self.dropout(inner))
 
 

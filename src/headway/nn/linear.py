@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from headway.nn.layers import FeedForward
+
 __all__ = ["Int8Linear", "Linear", "quantize"]
 
 
@@ -19,15 +21,23 @@ class Linear(nn.Linear):
 
 
 class Int8Linear(nn.Module):
-    """The same product with eight-bit weights, one scale an output channel, inputs quantized as they come.
+    """The same product in eight bits: weights with one scale an output channel, inputs with one scale a token.
 
-    Weights are symmetric, w ≈ s_channel · q with q in −127 … 127; inputs are asymmetric, with one scale and zero point
-    a batch (Jacob et al. 2018, https://arxiv.org/abs/1712.05877). For inference on a processor only.
+    Weights are symmetric, w ≈ s_channel · q with q in −127 … 127. A token is divided by its largest number, and one
+    grid of 256 steps fits them all ("vector-wise", Dettmers et al. 2022, https://arxiv.org/abs/2208.07339): a token
+    with outliers makes no other coarser, and no output depends on other tokens. For inference on a processor only.
     """
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, lowest: float | None = None) -> None:
+        """Take the weights of a layer.
+
+        Args:
+            linear: The layer.
+            lowest: What no input is below, in −1 … 0, where that is known: the grid is finer then.
+        """
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.lowest = lowest
         self._source = (linear.weight.detach(), None if linear.bias is None else linear.bias.detach())
         self._packed: dict[tuple[int, int], object] = {}
 
@@ -35,23 +45,55 @@ class Int8Linear(nn.Module):
         """*Shape:* (tokens, in_features) → (tokens, out_features)."""
         return self.forward_slice(input, 0, self.out_features)
 
+    @torch.no_grad()
     def forward_slice(self, input: Tensor, start: int, stop: int) -> Tensor:
         """Outputs `start` to `stop` only. *Shape:* (tokens, in_features) → (tokens, stop − start)."""
         if (start, stop) not in self._packed:
-            self._packed[start, stop] = self._pack(start, stop)
-        return torch.ops.quantized.linear_dynamic(input, self._packed[start, stop], reduce_range=False)
+            self._packed[start, stop] = _pack(self._source[0][start:stop].float())
+        peaks = self._peaks(input)
+        output = self._multiply(input * peaks.reciprocal(), self._packed[start, stop])
+        bias = self._source[1]
+        return output.mul_(peaks) if bias is None else torch.addcmul(bias[start:stop], output, peaks, out=output)
 
-    def _pack(self, start: int, stop: int) -> object:
-        weight, bias = self._source
-        weight = weight[start:stop].float()
-        scales = weight.abs().amax(1).clamp_min(torch.finfo(torch.float32).tiny) / 127
-        zero_points = torch.zeros(stop - start, dtype=torch.int64)
-        with warnings.catch_warnings():
-            # PyTorch means to move its quantized tensors elsewhere; the kernel below takes nothing else, and is the
-            # fastest on a processor without matrix instructions (measured against onednn.qlinear_pointwise).
-            warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
-            quantized = torch.quantize_per_channel(weight, scales.double(), zero_points, 0, torch.qint8)
-        return torch.ops.quantized.linear_prepack(quantized, None if bias is None else bias[start:stop].float())
+    def _peaks(self, input: Tensor) -> Tensor:
+        """What each token is divided by to lie in the grid. *Shape:* (tokens, in_features) → (tokens, 1)."""
+        highest = input.amax(-1, keepdim=True)
+        if self.lowest is not None:
+            return highest.clamp_min_(1)
+        return torch.maximum(highest, input.amin(-1, keepdim=True).neg_()).clamp_min_(1e-30)
+
+    def _multiply(self, input: Tensor, packed: object) -> Tensor:
+        """The product with inputs in `lowest` … 1. *Shape:* (tokens, in_features) → (tokens, outputs)."""
+        if torch.backends.quantized.engine == "qnnpack":  # ARM: it has no kernel that is told the grid
+            return torch.ops.quantized.linear_dynamic(input, packed)
+        lowest = -1 if self.lowest is None else self.lowest
+        step = (1 - lowest) / 255
+        zero_point = round(-lowest / step)
+        return torch.ops.quantized.linear_with_input_q_dq_qweight_dq_output_fp32(input, step, zero_point, packed)
+
+
+def _pack(weight: Tensor) -> object:
+    """The eight-bit form of a matrix, as the kernel reads it. *Shape:* weight (outputs, in_features)."""
+    scales = _largest_pairs(weight).clamp_min(torch.finfo(torch.float32).tiny) / 127
+    with warnings.catch_warnings():
+        # PyTorch means to move its quantized tensors elsewhere; the kernel takes nothing else, and is the fastest on a
+        # processor without matrix instructions (measured against onednn.qlinear_pointwise).
+        warnings.filterwarnings("ignore", message=".*quantized tensor creation functions.*")
+        zero_points = torch.zeros(len(weight), dtype=torch.int64)
+        quantized = torch.quantize_per_channel(weight, scales.double(), zero_points, 0, torch.qint8)
+    return torch.ops.quantized.linear_prepack(quantized, None)
+
+
+def _largest_pairs(weight: Tensor) -> Tensor:
+    """The largest weight of each output, or sum of two neighbours: what 127 stands for.
+
+    AVX2 adds two neighbouring products in sixteen bits (`vpmaddubsw`) and cuts off in silence what exceeds them: with
+    inputs up to 255, two weights of the same sign may sum to 128 at most.
+
+    *Shape:* (outputs, in_features) → (outputs,)
+    """
+    pairs = functional.pad(weight, (0, weight.shape[1] % 2)).unflatten(1, (-1, 2))
+    return torch.maximum(weight.abs().amax(1), pairs.sum(2).abs().amax(1))
 
 
 def quantize(model: nn.Module) -> nn.Module:
@@ -62,7 +104,8 @@ def quantize(model: nn.Module) -> nn.Module:
     for name, child in model.named_children():
         if isinstance(child, nn.Linear):
             if child.out_features >= 64:
-                setattr(model, name, Int8Linear(child))
+                lowest = model.lowest if isinstance(model, FeedForward) and child is model.down else None
+                setattr(model, name, Int8Linear(child, lowest))
         else:
             quantize(child)
     return model
