@@ -29,8 +29,9 @@ check: $(VENV)/.dev ## Format, lint, types, layering.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A test a core: small models gain nothing from several, and lose much to each other.
 test: check ## Everything that must hold: the checks, then the tests.
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 format: $(VENV)/.dev ## Rewrite the code in the house's format.
 	$(BIN)/ruff format .
