@@ -45,7 +45,9 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         SettingsError: An eight-bit model is wanted on a GPU.
     """
     if wanted == "auto":
-        return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        # Older GPUs only imitate it, slower than float32.
+        has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if has_it else "float32"
     if wanted == "int8":
         if device.type != "cpu":
             raise SettingsError("precision = 'int8' runs on the processor only; use device = 'cpu' or bfloat16.")

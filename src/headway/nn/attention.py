@@ -11,7 +11,8 @@ variance its variance is d_k; undivided (or worse, multiplied), one weight nears
 processor, inference            `scaled_dot_product_attention` over blocks of sequences of equal length
 processor, training             the formula with its gradient written out, over blocks of nearly equal length (with
                                 attention dropout, PyTorch's fast kernel is not available on a processor)
-CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for
+CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for,
+                                on GPUs since 2020 (compute capability 8) and for head widths of 8, 16 … 256
 everything else                 `scaled_dot_product_attention` over blocks of nearly equal length
 ==============================  ===================================================================================
 """
@@ -29,7 +30,7 @@ from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.packing import Packing
 from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["attention", "formula"]
+__all__ = ["attention", "formula", "varlen_takes"]
 
 SHORT = 4
 """Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
@@ -84,14 +85,24 @@ def attention(
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     if query.device.type == "cpu" and not training and not dropout_probability:
         return _inference_attention(query, key, value, equal_runs(queries, keys), sight, bias, scale)
-    half = query.dtype in (torch.float16, torch.bfloat16)
-    if query.device.type == "cuda" and half and dropout_probability == 0 and bias is None:
+    if dropout_probability == 0 and bias is None and varlen_takes(query.device, query.dtype, query.shape[-1]):
         return _varlen_attention(query, key, value, queries, keys, sight, scale)
     buckets = bucket(queries, keys, query.shape[1], sight)
     if query.device.type == "cpu" and query.dtype == torch.float32:
         return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
     only_causal = sight == Sight(causal=True)
     return _fused_attention(query, key, value, bias, buckets, scale, dropout_probability, only_causal=only_causal)
+
+
+def varlen_takes(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
+    """Whether the variable-length kernel, FlashAttention 2 (Dao 2023), takes heads of this width and precision."""
+    return (
+        device.type == "cuda"
+        and dtype in (torch.float16, torch.bfloat16)
+        and head_dim % 8 == 0
+        and head_dim <= 256
+        and torch.cuda.get_device_capability(device) >= (8, 0)
+    )
 
 
 def _varlen_attention(
