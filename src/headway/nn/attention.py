@@ -87,11 +87,10 @@ def attention(
         return _inference_attention(query, key, value, equal_runs(queries, keys), sight, bias, scale)
     if dropout_probability == 0 and bias is None and varlen_takes(query.device, query.dtype, query.shape[-1]):
         return _varlen_attention(query, key, value, queries, keys, sight, scale)
-    buckets = bucket(queries, keys, query.shape[1], sight)
     if query.device.type == "cpu" and query.dtype == torch.float32:
+        buckets = bucket(queries, keys, query.shape[1], sight)
         return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
-    only_causal = sight == Sight(causal=True)
-    return _fused_attention(query, key, value, bias, buckets, scale, dropout_probability, only_causal=only_causal)
+    return _fused_attention(query, key, value, queries, keys, sight, bias, scale, dropout_probability)
 
 
 def varlen_takes(device: torch.device, dtype: torch.dtype, head_dim: int) -> bool:
@@ -169,25 +168,27 @@ def _fused_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
+    queries: Packing,
+    keys: Packing,
+    sight: Sight,
     bias: Tensor | None,
-    buckets: Buckets,
     scale: float,
     dropout_probability: float,
-    *,
-    only_causal: bool,
 ) -> Tensor:
     """PyTorch's kernels, one call a block: with a bias, a window or dropout, in any precision, on any device.
 
     Few tokens are filled up, where a batch padded to its longest sequence may be half padding; and blocks that need
     neither bias nor mask take the fastest kernel.
     """
-    queries, keys = buckets.queries, buckets.keys
-    matrices = (_Fill.apply(query, queries), _Fill.apply(key, keys), _Fill.apply(value, keys))
+    # Those kernels read a token's heads side by side, as the projections wrote them: a token moves as one vector.
+    buckets = bucket(queries, keys, 1, sight)
+    sides = zip((query, key, value), (buckets.queries, buckets.keys, buckets.keys), strict=True)
+    blocks = [matrices.split(_Fill.apply(rows.flatten(1)[:, None], matrices)) for rows, matrices in sides]
     attended = []
-    for q, k, v, mask in zip(*map(Matrices.split, (queries, keys, keys), matrices), buckets.masks, strict=True):
-        q, k, v = (block.unflatten(0, (-1, queries.num_heads)) for block in (q, k, v))
-        is_causal = only_causal and mask is not None and bias is None
-        block = functional.scaled_dot_product_attention(
+    for *block, mask in zip(*blocks, buckets.masks, strict=True):
+        q, k, v = (rows.unflatten(2, query.shape[1:]).transpose(1, 2) for rows in block)
+        is_causal = mask is not None and bias is None and sight == Sight(causal=True)
+        output = functional.scaled_dot_product_attention(
             q,
             k,
             v,
@@ -196,9 +197,9 @@ def _fused_attention(
             is_causal=is_causal,
             scale=scale,
         )
-        attended.append(block.reshape(-1, query.shape[-1]))
-    output: Tensor = _Take.apply(torch.cat(attended), queries)
-    return output
+        attended.append(output.transpose(1, 2).flatten(0, 1).flatten(1))
+    taken: Tensor = _Take.apply(torch.cat(attended), buckets.queries)
+    return taken.view(query.shape)
 
 
 def _added(mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
