@@ -100,16 +100,8 @@ def load_classifier(
     """
     folder = Path(folder)
     config, family, architecture = _read_settings(folder, dropouts)
-    where = folder / "config.json"
-    if architecture.head is None:
-        raise CheckpointError(
-            f"{where}: this model ({config['model_type']}) writes text; classifying with it is not supported. "
-            "Choose an encoder, such as bert-base-uncased."
-        )
-    if (architecture.reader.patches is not None) != pictures:
-        kinds = ("pictures", "texts") if not pictures else ("texts", "pictures")
-        raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
-    stored_labels = read_labels(config, where)
+    _require_kind(folder, config, architecture, pictures=pictures)
+    stored_labels = read_labels(config, folder / "config.json")
     architecture = architecture.classifying()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
     names = stored_labels.names if label_names is None else tuple(label_names)
@@ -232,6 +224,17 @@ def _weights_under(model: Classifier, part: str) -> dict[str, Tensor]:
 
 def _has_any(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> bool:
     return any(checkpoint.has(name, weight) for name, weight in weights.items())
+
+
+def _require_kind(folder: Path, config: Mapping[str, Any], architecture: Architecture, *, pictures: bool) -> None:
+    if architecture.head is None:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: this model ({config['model_type']}) writes text; classifying with it is not "
+            "supported. Choose an encoder, such as bert-base-uncased."
+        )
+    if (architecture.reader.patches is not None) != pictures:
+        kinds = ("pictures", "texts") if not pictures else ("texts", "pictures")
+        raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
 
 
 def _require_classifier(folder: Path, labels: StoredLabels, has_head: bool) -> None:
