@@ -39,6 +39,8 @@ from headway.training.optimizer import Optimizer
 __all__ = ["main", "measure"]
 
 
+PARTS = ("checks", "attention", "figures", "families")
+
 HAS_PEER = importlib.util.find_spec("transformers") is not None
 """Without `transformers`, Headway is checked against the formula alone, and timed alone."""
 
@@ -223,6 +225,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--steps", type=int, help="timed steps an arm: 50 on CUDA, 2 on a processor unless given")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts; all, in this order, unless given")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder for gpu.json")
     return parser.parse_args()
 
@@ -234,28 +237,41 @@ def main() -> None:
         sys.exit("error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.")
     on_gpu = options.device == "cuda"
     architecture = SHAPES[options.shape or ("base" if on_gpu else "tiny")]
-    checks = []
-    for check in _all_checks(architecture, options.device):
-        checks.append(check)
-        verdict = "ok" if check.passed else "FAILED"
-        _say(f"{verdict:6} {check.name}: error {check.error:.1e}, tolerance {check.tolerance:.0e}")
     steps = options.steps or (50 if on_gpu else 2)
-    of_attention = _told(time_attention(options.device, repeats=min(steps, 20)))
-    of_families = _told(_families_table(options.device, options.rounds))
-    rows = measure(architecture, options.device, batch_size=options.batch_size, steps=steps, rounds=options.rounds)
-    result = {
+    result: dict[str, Any] = {
         "environment": environment(torch.get_num_threads()),
         "device": torch.cuda.get_device_name() if on_gpu else "processor",
         "architecture": asdict(architecture),
-        "checks": [{**asdict(check), "passed": check.passed} for check in checks],
-        "attention": of_attention,
-        "families": of_families,
-        "figures": rows,
     }
-    write_atomically(options.output / "gpu.json", json.dumps(result, indent=2))
-    print("\n\n".join(("\n".join(of_attention), "\n".join(of_families), table(rows))))
-    if not all(check.passed for check in checks):
+    parts: dict[str, Callable[[], Any]] = {
+        "checks": lambda: _told_checks(_all_checks(architecture, options.device)),
+        "attention": lambda: _told(time_attention(options.device, repeats=min(steps, 20))),
+        "figures": lambda: measure(
+            architecture, options.device, batch_size=options.batch_size, steps=steps, rounds=options.rounds
+        ),
+        "families": lambda: _told(_families_table(options.device, options.rounds)),
+    }
+    for name in options.only or parts:
+        result[name] = parts[name]()
+        # After each part: a run that is cut short leaves what it has.
+        write_atomically(options.output / "gpu.json", json.dumps(result, indent=2))
+    tables = [
+        result.get("attention"),
+        result.get("families"),
+        table(result["figures"]).splitlines() if "figures" in result else None,
+    ]
+    print("\n\n".join("\n".join(lines) for lines in tables if lines))
+    if not all(check["passed"] for check in result.get("checks", ())):
         sys.exit("error: a kernel is further from the formula than its tolerance.")
+
+
+def _told_checks(checks: Iterable[Check]) -> list[dict[str, Any]]:
+    told = []
+    for check in checks:
+        verdict = "ok" if check.passed else "FAILED"
+        _say(f"{verdict:6} {check.name}: error {check.error:.1e}, tolerance {check.tolerance:.0e}")
+        told.append({**asdict(check), "passed": check.passed})
+    return told
 
 
 def _all_checks(architecture: Architecture, device: str) -> Iterator[Check]:

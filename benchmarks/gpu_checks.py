@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from headway.nn.packing import Packing
 from headway.nn.sight import EVERYWHERE, Sight
 
 if TYPE_CHECKING:
-    from benchmarks.pairs import Ours
+    from benchmarks.pairs import Ours, Theirs
 
 __all__ = [
     "CASES",
@@ -36,8 +37,10 @@ NUM_LABELS = 2
 # The largest error against float64, as a share of the reference's largest value. A number of bfloat16 keeps 8 bits, of
 # float16 11 (half a unit in the last place: 2e-3 and 2.4e-4); weights, sums and results are each rounded once or twice.
 KERNEL_TOLERANCE = {torch.bfloat16: 2e-2, torch.float16: 3e-3, torch.float32: 1e-5}
-# Logits and gradients of a whole model against float32: every layer rounds. On a GPU float32 may sum in another order.
-FAMILY_TOLERANCE = {torch.bfloat16: 5e-2, torch.float32: 1e-4}
+# Logits of a whole model against float32: every layer rounds. On a GPU float32 may sum in another order.
+FAMILY_TOLERANCE = {torch.bfloat16: 3e-2, torch.float32: 1e-4}
+# How many times as far as theirs our gradient may be from float32's: T5's is ten times as far as BERT's, in both.
+GRADIENT_TOLERANCE = 2.0
 # Logits of a text in a batch and alone: other shapes, so other orders of summation, through all blocks.
 PACKING_TOLERANCE = {torch.bfloat16: 5e-2, torch.float16: 1e-2, torch.float32: 1e-5}
 
@@ -68,6 +71,10 @@ class Case:
     sight: Sight = EVERYWHERE
     biased: bool = False
     """Whether a bias is added to the scores."""
+    crossed: bool = False
+    """Whether the queries are another text's."""
+    height: float = 0.0
+    """What is added to every score, by a part that all keys share: it changes nothing but the numbers' size."""
 
 
 CASES = (
@@ -75,6 +82,9 @@ CASES = (
     Case("first rows", firsts=True),
     Case("causal", sight=Sight(causal=True)),
     Case("window", sight=Sight(window=64)),
+    Case("causal, window", sight=Sight(causal=True, window=64)),
+    Case("another text's queries", crossed=True),
+    Case("low scores", height=-120.0),
     Case("bias", biased=True),
     Case("bias, causal", sight=Sight(causal=True), biased=True),
     Case("bias, window", sight=Sight(window=64), biased=True),
@@ -108,9 +118,11 @@ def check_attention(device: str, dtype: torch.dtype, case: Case, num_heads: int)
         [tensor.double() for tensor in inputs],
         direction.double(),
     )
+    # Scores are summed in float32, and rounded by their size.
+    tolerance = max(KERNEL_TOLERANCE[dtype], 4 * abs(case.height) * torch.finfo(torch.float32).eps)
     names = ("output", "query's gradient", "key's gradient", "value's gradient", "bias's gradient")
     return [
-        Check(f"attention, {_name(dtype)}, {case.name}: {name}", _relative_error(a, b), KERNEL_TOLERANCE[dtype])
+        Check(f"attention, {_name(dtype)}, {case.name}: {name}", _relative_error(a, b), tolerance)
         for name, a, b in zip(names, ours, exact, strict=False)
     ]
 
@@ -129,14 +141,17 @@ def check_dropout(device: str, dtype: torch.dtype, case: Case, num_heads: int, *
 
 def _draw(device: str, dtype: torch.dtype, case: Case, num_heads: int) -> tuple[list[Tensor], Tensor, Packing, Packing]:
     """Query, key, value and bias, a direction for gradients, and whose rows they are."""
-    keys = Packing([1, 2, 512, 77, 64, 65, *draw_lengths("Rotten Tomatoes", 10, seed=3)], device)
-    queries = keys.firsts if case.firsts else keys
+    lengths = [1, 2, 512, 77, 64, 65, 192, 190, *draw_lengths("Rotten Tomatoes", 10, seed=3)]
+    keys = Packing(lengths, device)
+    queries = keys.firsts if case.firsts else Packing(reversed(lengths), device) if case.crossed else keys
     generator = torch.Generator().manual_seed(5)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).to(device, dtype)
 
     inputs = [draw(packing.num_tokens, num_heads, 64) for packing in (queries, keys, keys)]
+    if case.height:
+        inputs[0][..., 0], inputs[1][..., 0] = case.height, 8.0  # times 8, divided by the root of 64
     if case.biased:
         inputs.append(draw(num_heads, keys.max_length, keys.max_length))
     return inputs, draw(queries.num_tokens, num_heads, 64), queries, keys
@@ -170,7 +185,7 @@ def _one_by_one(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: C
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
         if case.biased:
             scores = scores + rows[3][:, : query.shape[1], : key.shape[1]]
-        if not case.firsts:
+        if case.sight is not EVERYWHERE:
             scores = scores.masked_fill(~case.sight.mask(query.shape[1], key.shape[1], query.device), -math.inf)
         attended.append((scores.softmax(-1) @ value).transpose(0, 1))
     return torch.cat(attended)
@@ -205,9 +220,10 @@ def check_packing(architecture: Architecture, device: str, dtype: torch.dtype) -
 
 
 def check_families(device: str, dtype: torch.dtype) -> Iterator[Check]:
-    """Every kind of family on the weights and texts of `transformers`: logits against theirs, gradients against ours.
+    """Every kind of family on the weights and texts of `transformers`, on the same device.
 
-    Both in float32, on the same device; which is held against `transformers`' gradients by the tests.
+    Logits against theirs in float32; in half precision also how far the gradient is from float32's, beside how far
+    theirs is. The tests hold our float32 gradient against theirs.
     """
     from benchmarks.pairs import FAMILIES, draw_pair, draw_texts
 
@@ -217,22 +233,32 @@ def check_families(device: str, dtype: torch.dtype) -> Iterator[Check]:
         pair.theirs.model.eval()
         with torch.no_grad():
             theirs = pair.theirs.logits()
-        exact = _gradient(pair.ours) if dtype != torch.float32 else None
-        with autocast(torch.device(device), "bfloat16" if dtype == torch.bfloat16 else "float32"):
-            with torch.no_grad():
-                ours = pair.ours.logits()
-            gradient = None if exact is None else _gradient(pair.ours)
-        title, tolerance = f"{family}, {_name(dtype)}", FAMILY_TOLERANCE[dtype]
-        yield Check(f"{title}: logits", _relative_error(ours, theirs.double()), tolerance)
-        if gradient is not None:
-            yield Check(f"{title}: gradient", float((gradient - exact).norm() / exact.norm()), tolerance)
+        with torch.no_grad(), _automatic(device, dtype):
+            ours = pair.ours.logits()
+        title = f"{family}, {_name(dtype)}"
+        yield Check(f"{title}: logits", _relative_error(ours, theirs.double()), FAMILY_TOLERANCE[dtype])
+        if dtype != torch.float32:
+            errors = [_gradient_error(side, device, dtype) for side in (pair.ours, pair.theirs)]
+            yield Check(f"{title}: gradient, beside theirs", errors[0], GRADIENT_TOLERANCE * errors[1])
 
 
-def _gradient(ours: "Ours") -> Tensor:
+def _gradient_error(side: "Ours | Theirs", device: str, dtype: torch.dtype) -> float:
+    """How far this precision leads the gradient of all weights away from float32's."""
+    exact = _gradient(side)
+    with _automatic(device, dtype):
+        rough = _gradient(side)
+    return float((rough - exact).norm() / exact.norm())
+
+
+def _gradient(side: "Ours | Theirs") -> Tensor:
     """Of all weights, end to end."""
-    weights = [weight for weight in ours.model.parameters() if weight.requires_grad]
-    gradients = torch.autograd.grad(ours.loss(), weights, allow_unused=True)
+    weights = [weight for weight in side.model.parameters() if weight.requires_grad]
+    gradients = torch.autograd.grad(side.loss(), weights, allow_unused=True)
     return torch.cat([gradient.to_dense().double().flatten() for gradient in gradients if gradient is not None])
+
+
+def _automatic(device: str, dtype: torch.dtype) -> AbstractContextManager[object]:
+    return autocast(torch.device(device), "bfloat16" if dtype == torch.bfloat16 else "float32")
 
 
 def packed(batch: Batch, device: str) -> tuple[Tensor, Packing]:

@@ -79,7 +79,7 @@ def library_errors(what: str, remedy: str = "Fetch it again.") -> Iterator[None]
     """
     try:
         yield
-    except CheckpointError:
+    except (HeadwayError, MemoryError):
         raise
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

@@ -89,13 +89,14 @@ def test_a_feed_forward_layer_tells_its_second_what_it_reads(gated: bool) -> Non
     assert (coarse - exact).std() < 0.03 * exact.std()
 
 
-def test_arms_kernel_gives_nearly_the_same() -> None:
+@pytest.mark.parametrize("engine", ["qnnpack", "onednn"])  # phones, and Linux on ARM
+def test_other_processors_kernels_give_nearly_the_same(engine: str) -> None:
     torch.manual_seed(0)
     usual = torch.backends.quantized.engine
-    if "qnnpack" not in torch.backends.quantized.supported_engines:
-        pytest.skip("PyTorch was built without QNNPACK")
+    if engine not in torch.backends.quantized.supported_engines:
+        pytest.skip(f"PyTorch was built without {engine}")
     try:
-        torch.backends.quantized.engine = "qnnpack"
+        torch.backends.quantized.engine = engine
         assert error(nn.Linear(96, 64), normal(50, 96)) < 0.02
         assert error(nn.Linear(96, 64), normal(50, 96).relu(), 0.0) < 0.02
     finally:

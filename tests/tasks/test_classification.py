@@ -45,6 +45,15 @@ def test_pairs_of_texts(train_tiny, pairs_file, tmp_path):
     assert ours == pytest.approx(theirs.tolist(), abs=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(3.5, "not float: 3.5"), (("one", None), "not tuple"), ("a \ud83d", "lone surrogate"), (("a", "\udcff"), "Mend")],
+)
+def test_what_is_no_text_is_refused(multi, text, words):
+    with pytest.raises(DataError, match=words):
+        multi.predict([text])
+
+
 def test_an_answer_does_not_depend_on_its_neighbours(multi, review_texts):
     texts = [*review_texts[:40], "", "x" * 3000]
     examples = [Example(text) for text in texts]

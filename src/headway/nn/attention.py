@@ -9,7 +9,7 @@ variance its variance is d_k; undivided (or worse, multiplied), one weight nears
 
 ==============================  ===================================================================================
 processor, inference            `scaled_dot_product_attention` over blocks of sequences of equal length
-processor, training             the formula with its gradient written out, over blocks of nearly equal length (with
+processor, training, float32    the formula with its gradient written out, over blocks of nearly equal length (with
                                 attention dropout, PyTorch's fast kernel is not available on a processor)
 CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for,
                                 on GPUs since 2020 (compute capability 8) and for head widths of 8, 16 … 256
@@ -18,19 +18,21 @@ everything else                 `scaled_dot_product_attention` over blocks of ne
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headway.nn.buckets import Buckets, Matrices, Run, bucket, equal_runs
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.packing import Packing
 from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["attention", "formula", "varlen_takes"]
+__all__ = ["attention", "formula", "fused_kernels", "varlen_takes"]
 
 SHORT = 4
 """Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
@@ -185,21 +187,33 @@ def _fused_attention(
     sides = zip((query, key, value), (buckets.queries, buckets.keys, buckets.keys), strict=True)
     blocks = [matrices.split(_Fill.apply(rows.flatten(1)[:, None], matrices)) for rows, matrices in sides]
     attended = []
-    for *block, mask in zip(*blocks, buckets.masks, strict=True):
-        q, k, v = (rows.unflatten(2, query.shape[1:]).transpose(1, 2) for rows in block)
-        is_causal = mask is not None and bias is None and sight == Sight(causal=True)
-        output = functional.scaled_dot_product_attention(
-            q,
-            k,
-            v,
-            attn_mask=None if is_causal else _added(mask, bias, q, k),
-            dropout_p=dropout_probability,
-            is_causal=is_causal,
-            scale=scale,
-        )
-        attended.append(output.transpose(1, 2).flatten(0, 1).flatten(1))
+    with fused_kernels(query.device):
+        for *block, mask in zip(*blocks, buckets.masks, strict=True):
+            q, k, v = (rows.unflatten(2, query.shape[1:]).transpose(1, 2) for rows in block)
+            is_causal = mask is not None and bias is None and sight == Sight(causal=True)
+            output = functional.scaled_dot_product_attention(
+                q,
+                k,
+                v,
+                attn_mask=None if is_causal else _added(mask, bias, q, k),
+                dropout_p=dropout_probability,
+                is_causal=is_causal,
+                scale=scale,
+            )
+            attended.append(output.transpose(1, 2).flatten(0, 1).flatten(1))
     taken: Tensor = _Take.apply(torch.cat(attended), buckets.queries)
     return taken.view(query.shape)
+
+
+def fused_kernels(device: torch.device) -> AbstractContextManager[None]:
+    """Which kernels `scaled_dot_product_attention` chooses from.
+
+    Not cuDNN's, the first choice on GPUs since 2022: it plans anew for every shape, of which each batch has new ones,
+    and its gradient under a mask can be NaN (https://github.com/pytorch/pytorch/issues/196678).
+    """
+    if device.type != "cuda":
+        return nullcontext()
+    return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
 
 
 def _added(mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:

@@ -69,9 +69,9 @@ class Matrices:
             tokens.append(token[:, None].expand(by_head).flatten())
             heads.append(torch.arange(num_heads)[:, None].expand(*token[:, None].expand(by_head).shape).flatten())
             sequence, place = own.stop, place + num_matrices * length
-        self._places = places.flatten().to(self._device)
-        self._tokens, self._heads, self._left_over = (
-            torch.cat(parts).to(self._device) for parts in (tokens, heads, left_over)
+        indices = (torch.cat(tokens), torch.cat(heads), torch.cat(left_over), places.flatten())
+        self._tokens, self._heads, self._left_over, self._places = (
+            index.to(self._device, non_blocking=True) for index in indices
         )
         self._sources: dict[int, Tensor] = {}
 
@@ -202,4 +202,4 @@ def _mask(run: Run, lengths: list[int], sight: Sight, device: torch.device) -> T
         return None
     there = visible[0] if len(visible) == 1 else visible[0] & visible[1]
     # Not −∞: a row that is left over may see nothing at all, and no weight may become NaN there.
-    return torch.zeros(there.shape).masked_fill_(~there, _UNSEEN).to(device)
+    return torch.zeros(there.shape).masked_fill_(~there, _UNSEEN).to(device, non_blocking=True)

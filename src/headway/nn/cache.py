@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headway.nn.attention import fused_kernels
 from headway.nn.packing import Packing
 from headway.nn.sight import Sight
 
@@ -65,7 +66,8 @@ class LayerCache:
             mask = (torch.stack(masks) & there[:, None])[:, None]
         if bias is not None:
             mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
-        attended = functional.scaled_dot_product_attention(block, keys, values, attn_mask=mask, scale=scale)
+        with fused_kernels(query.device):
+            attended = functional.scaled_dot_product_attention(block, keys, values, attn_mask=mask, scale=scale)
         return packing.pack(attended.transpose(1, 2))
 
     def select(self, rows: Tensor) -> None:

@@ -23,9 +23,10 @@ class Linear(nn.Linear):
 class Int8Linear(nn.Module):
     """The same product in eight bits: weights with one scale an output channel, inputs with one scale a token.
 
-    Weights are symmetric, w ≈ s_channel · q with q in −127 … 127. A token is divided by its largest number, and one
-    grid of 256 steps fits them all ("vector-wise", Dettmers et al. 2022, https://arxiv.org/abs/2208.07339): a token
-    with outliers makes no other coarser, and no output depends on other tokens. For inference on a processor only.
+    Weights are symmetric, w ≈ s_channel · q with q in −127 … 127. A token is divided by its largest number (by 1 at
+    least where `lowest` is known), and one grid of 256 steps fits them all ("vector-wise", Dettmers et al. 2022,
+    https://arxiv.org/abs/2208.07339): a token with outliers makes no other coarser, and no output depends on other
+    tokens, but where the processor's kernel finds its grid by itself (other than x86). For inference on a processor.
     """
 
     def __init__(self, linear: nn.Linear, lowest: float | None = None) -> None:
@@ -64,7 +65,7 @@ class Int8Linear(nn.Module):
 
     def _multiply(self, input: Tensor, packed: object) -> Tensor:
         """The product with inputs in `lowest` … 1. *Shape:* (tokens, in_features) → (tokens, outputs)."""
-        if torch.backends.quantized.engine == "qnnpack":  # ARM: it has no kernel that is told the grid
+        if torch.backends.quantized.engine not in ("x86", "fbgemm"):  # the others have no kernel that is told the grid
             return torch.ops.quantized.linear_dynamic(input, packed)
         lowest = -1 if self.lowest is None else self.lowest
         step = (1 - lowest) / 255

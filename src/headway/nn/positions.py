@@ -33,11 +33,15 @@ def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tens
     return torch.cat((angles.sin(), angles.cos()), 1).float()
 
 
-@lru_cache(maxsize=8)  # the layers of a model share one or two
 def rotation(packing: Packing, head_dim: int, theta: float) -> Rotation:
     """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15)."""
+    return _rotation(packing, head_dim, theta, packing.device)
+
+
+@lru_cache(maxsize=8)  # the layers of a model share one or two; equal packings may lie on different devices
+def _rotation(packing: Packing, head_dim: int, theta: float, device: torch.device) -> Rotation:
     with outliving():
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=packing.device) / head_dim
+        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
         angles = packing.positions[:, None].float() * (1.0 / theta**exponents)
         angles = torch.cat((angles, angles), -1)[:, None]
         return angles.cos(), angles.sin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -38,6 +39,7 @@ THRESHOLD = 0.5
 """A label of several is given from this probability on."""
 
 _CHUNK = 2048
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Text = str | tuple[str, str]
 """One text, or a pair."""
@@ -200,10 +202,14 @@ class TextClassifier:
 
 def _as_example(text: object) -> Example:
     if isinstance(text, str):
-        return Example(text)
-    if isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
-        return Example(text[0], text[1])
-    raise DataError(f"predict takes texts or pairs of texts, not {type(text).__name__}: {text!r:.80}.")
+        example = Example(text)
+    elif isinstance(text, tuple | list) and len(text) == 2 and all(isinstance(part, str) for part in text):
+        example = Example(text[0], text[1])
+    else:
+        raise DataError(f"predict takes texts or pairs of texts, not {type(text).__name__}: {text!r:.80}.")
+    if _SURROGATE.search(example.text + (example.text_pair or "")):
+        raise DataError(f"Half of a character (a lone surrogate) stands in {text!r:.80}. Mend the text.")
+    return example
 
 
 def _write_report(place: RunFolder, record: Record) -> None:
