@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from headway.device import choose_precision
+from headway.errors import SettingsError
 from headway.nn.attention import varlen_takes
 
 
@@ -20,6 +21,11 @@ def test_bfloat16_is_for_gpus_that_have_it(
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     assert choose_precision("auto", torch.device("cuda")) == precision
+
+
+def test_a_precision_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SettingsError, match="precision = 'in8': there are auto, float32, bfloat16 and int8"):
+        choose_precision("in8", torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
     """bfloat16 on GPUs that have it, otherwise float32, unless one is wanted.
 
     Raises:
-        SettingsError: An eight-bit model is wanted on a GPU.
+        SettingsError: There is no such precision, or an eight-bit model is wanted on a GPU.
     """
     if wanted == "auto":
         # Older GPUs only imitate it, slower than float32.
@@ -52,6 +52,8 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         if device.type != "cpu":
             raise SettingsError("precision = 'int8' runs on the processor only; use device = 'cpu' or bfloat16.")
         return "int8"
+    if wanted not in ("bfloat16", "float32"):
+        raise SettingsError(f"precision = {wanted!r}: there are auto, float32, bfloat16 and int8.")
     return "bfloat16" if wanted == "bfloat16" else "float32"
 
 

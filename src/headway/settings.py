@@ -94,7 +94,7 @@ class Settings(BaseModel):
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
 
     # --- machine --------------------------------------------------------------------------------------------------
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to compute: CUDA, Apple's GPU or the processor, in this order."""

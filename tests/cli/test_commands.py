@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
 
@@ -155,6 +156,16 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+def test_ctrl_c_before_the_training_is_answered(start_headway, tmp_path):
+    process = start_headway("train", "sample:reviews", "--model", "scratch:tiny", "--output", tmp_path / "run")
+    assert "Reading" in process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted." in errors
+    assert "Traceback" not in errors
 
 
 def test_a_finished_model_is_not_overwritten_unasked(trained, reviews_file, headway_command):

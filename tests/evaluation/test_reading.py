@@ -68,6 +68,8 @@ def validations(*losses: float) -> tuple[dict[str, float], ...]:
         ((0.6, 0.4, 0.399), "levelled off by the end, at 0.399"),
         ((0.6, 0.4, 0.41), "lowest at step 20 (0.400) and stayed level"),
         ((0.6, 0.4, 0.5), "turned at step 20 and rose from 0.400 to 0.500."),
+        ((0.6833, 0.6791, 0.6687, 0.6621), "still falling at the end (0.662)"),
+        ((0.6923, 0.6899), "hardly moved (0.692 to 0.690); two points show no trend"),
         ((0.6,), "measured once, at step 10"),
         ((), "Nothing was validated"),
         ((0.6, float("nan"), 0.5), "still falling"),

@@ -13,7 +13,7 @@ from headway.errors import CheckpointError, DataError, SettingsError, UserError
 
 @pytest.fixture(scope="module")
 def multi(train_tiny, topics_file):
-    return train_tiny(topics_file)
+    return train_tiny(topics_file, max_length=40)
 
 
 def test_multi_label_from_lists(multi, tmp_path):
@@ -22,6 +22,8 @@ def test_multi_label_from_lists(multi, tmp_path):
     assert isinstance(answer.label, tuple)
     assert set(answer.label) == {name for name, value in answer.probabilities.items() if value >= 0.5}
     multi.save(tmp_path / "model")
+    tokenizer_config = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
+    assert tokenizer_config["model_max_length"] == multi.engine.encoder.max_length
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["problem_type"] == "multi_label_classification"
     again = headway.load(tmp_path / "model")

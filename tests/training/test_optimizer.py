@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 
+from headway.errors import SettingsError
 from headway.models.architecture import Architecture, Head, RelativePositions, Stack
 from headway.models.classifier import Classifier
 from headway.nn.packing import Packing
@@ -57,6 +58,8 @@ def test_frozen_blocks_keep_their_weights(model):
     assert any("pooler" in name for name in free)
     freeze(model, 0)
     assert all(parameter.requires_grad for parameter in model.parameters())
+    with pytest.raises(SettingsError, match=r"freeze_blocks = 4: this model has 3 blocks\."):
+        freeze(model, 4)
 
 
 @pytest.fixture

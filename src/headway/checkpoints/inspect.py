@@ -13,7 +13,7 @@ from headway.checkpoints.load import empty_classifier, empty_language_model, rea
 from headway.models.architecture import Architecture
 from headway.models.stack import Stack
 
-__all__ = ["ModelFacts", "Part", "inspect_model"]
+__all__ = ["ModelFacts", "Part", "inspect_model", "settings_in_use"]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def inspect_model(folder: Path) -> ModelFacts:
         writes=writes,
         can_classify=can_classify,
         max_positions=architecture.reader.max_positions,
-        architecture=_departures(architecture),
+        architecture=settings_in_use(architecture),
         parameters=parameters,
         flop_per_token=2 * (sum(_matrices(stack) for stack in model.modules() if isinstance(stack, Stack)) + scores),
         weight_bytes=4 * parameters,
@@ -84,7 +84,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     )
 
 
-def _departures(architecture: Architecture) -> dict[str, Any]:
+def settings_in_use(architecture: Architecture) -> dict[str, Any]:
     """The settings in one level, `encoder.d_model` and so on; those that are off or empty are left out."""
     settings: dict[str, Any] = {}
     for name, value in asdict(architecture).items():

@@ -35,6 +35,7 @@ def save_classifier(
     label_names: Sequence[str],
     multi: bool,
     tokenizer: Path | Tokenizer | None = None,
+    max_length: int | None = None,
     image_processor: ImageProcessor | None = None,
 ) -> None:
     """Write `config.json`, `model.safetensors` (float32), and what prepares the model's input.
@@ -49,6 +50,7 @@ def save_classifier(
         label_names: In the order of the model's scores.
         multi: Whether several labels may be true at once.
         tokenizer: Of a model that reads texts: its tokenizer, or the folder that it is to be copied from.
+        max_length: Where longer texts are cut; at the model's last position when not given.
         image_processor: Of a model that looks at pictures: how they are prepared.
 
     Raises:
@@ -60,7 +62,7 @@ def save_classifier(
     _require_float(model, empty_classifier(model.architecture, model.num_labels))
     family = family_of(config, Path(folder) / "config.json")
     labels = label_config(label_names, multi)
-    _save_inputs(Path(folder), model.architecture, tokenizer, image_processor)
+    _save_inputs(Path(folder), model.architecture, tokenizer, image_processor, max_length)
     _save(Path(folder), model, model.architecture, config, labels, family.classifier)
 
 
@@ -111,11 +113,12 @@ def _save_inputs(
     architecture: Architecture,
     tokenizer: Path | Tokenizer | None,
     image_processor: ImageProcessor | None,
+    max_length: int | None = None,
 ) -> None:
     if tokenizer is not None:
         texts = architecture.reader if architecture.reader.patches is None else architecture.decoder
         loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
-        save_tokenizer(folder, loaded, (texts or architecture.reader).max_positions)
+        save_tokenizer(folder, loaded, max_length or (texts or architecture.reader).max_positions)
     if image_processor is not None:
         save_image_processor(folder, image_processor)
 

@@ -156,6 +156,9 @@ def _main(
     pass
 
 
+_INTERRUPTED = 130
+
+
 def run() -> NoReturn:
     """Run the command line: errors of Headway become one sentence on stderr and their exit status."""
     try:
@@ -163,9 +166,10 @@ def run() -> NoReturn:
     except HeadwayError as error:
         _say(str(error))
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == _INTERRUPTED:  # typer's own answer to Ctrl-C, which is silent
+            _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
+        raise
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise

@@ -16,6 +16,7 @@ __all__ = ["Verdict", "headline", "lead_of", "name_of_data", "read_curves", "rea
 
 _FEW_ROWS = 100
 _FALLING = 0.99  # a validation loss below this share of the one before is still falling
+_STEADY = 0.5  # and so is one that falls by this share of its mean fall, if all in all it fell below the share above
 _RISING = 1.05  # above this share of its minimum it has turned
 
 
@@ -157,8 +158,10 @@ def _read_validation(record: Record, steps: list[float], losses: list[float]) ->
         return [f"Validation was measured once, at step {steps[0]:,.0f}, so it shows no trend."]
     lowest = min(range(len(losses)), key=losses.__getitem__)
     if lowest == len(losses) - 1:
-        if losses[-1] < _FALLING * losses[-2]:
+        if losses[-1] < _FALLING * losses[-2] or _falls_steadily(losses):
             return [f"Validation loss was still falling at the end ({losses[-1]:.3f}): more epochs may help."]
+        if len(losses) == 2:
+            return [f"Validation loss hardly moved ({losses[0]:.3f} to {losses[1]:.3f}); two points show no trend."]
         return [f"Validation loss had levelled off by the end, at {losses[-1]:.3f}."]
     if losses[-1] < _RISING * losses[lowest]:
         return [
@@ -173,6 +176,11 @@ def _read_validation(record: Record, steps: list[float], losses: list[float]) ->
             "learned its examples by heart (overfitting)."
         ]
     return [f"{turned}."]
+
+
+def _falls_steadily(losses: list[float]) -> bool:
+    mean_fall = (losses[0] - losses[-1]) / (len(losses) - 1)
+    return losses[-1] < _FALLING * losses[0] and losses[-2] - losses[-1] >= _STEADY * mean_fall
 
 
 def _training_loss_around(record: Record, turn: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headway.errors import CheckpointError, DataError, SettingsError, UserError
@@ -53,13 +54,16 @@ class RunFolder:
             overwrite: Whatever is here may be replaced.
 
         Raises:
-            UserError: A model or an interrupted run is here already, or there is nothing to resume.
+            UserError: A model or an interrupted run is here already, there is nothing to resume, or nothing can be
+                written here.
             SettingsError: The interrupted run was asked for something else.
         """
         if resume:
             self._check_same(request)
-        elif not overwrite:
+            return
+        if not overwrite:
             self._check_free()
+        self._check_writable()
 
     def open(self, request: Request, *, resume: bool) -> None:
         """Make the folder ready: forget an earlier run and note down what is asked for, or, resuming, compare with it.
@@ -98,8 +102,17 @@ class RunFolder:
             raise UserError(f"{self.folder}: a model is here already. Choose another --output, or use --overwrite.")
         if self.folder.is_dir() and not self.own.exists() and any(self.folder.iterdir()):
             raise UserError(f"{self.folder}: the folder is not empty. Choose another --output, or use --overwrite.")
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError(f"{self.folder}: is a file. Choose a folder with --output.")
+
+    def _check_writable(self) -> None:
+        existing = next(place for place in (self.folder, *self.folder.absolute().parents) if place.exists())
+        if not existing.is_dir():
+            raise UserError(f"{existing}: is a file. Choose a folder with --output.")
+        try:
+            with TemporaryDirectory(dir=existing, prefix=".headway-"):
+                pass
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise UserError(f"{existing}: nothing can be written here ({reason}). Choose another --output.") from error
 
     def _check_same(self, request: Request) -> None:
         if not self.run.is_file():

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from headway.errors import SettingsError
 from headway.settings import Settings
 from headway.training.schedule import learning_rate_factor
 
@@ -48,8 +49,15 @@ _BOTTOM = re.compile(r"\b(?:embeddings|relative_bias)\.")
 
 
 def freeze(model: nn.Module, num_blocks: int) -> None:
-    """Keep the embeddings and the lowest `num_blocks` blocks as they are; nothing when it is 0."""
+    """Keep the embeddings and the lowest `num_blocks` blocks as they are; nothing when it is 0.
+
+    Raises:
+        SettingsError: The model has fewer blocks.
+    """
     depth = depths(model)
+    blocks = max(depth.values(), default=1) - 1
+    if num_blocks > blocks:
+        raise SettingsError(f"freeze_blocks = {num_blocks}: this model has {blocks} blocks.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(num_blocks == 0 or depth[name] > num_blocks)
 

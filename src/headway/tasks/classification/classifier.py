@@ -197,6 +197,7 @@ class TextClassifier:
             label_names=self.labels.names,
             multi=self.labels.multi,
             tokenizer=self.engine.encoder.tokenizer,
+            max_length=self.engine.encoder.max_length,
         )
 
 

@@ -4,7 +4,6 @@ import platform
 import resource
 import sys
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from headway.checkpoints.inspect import settings_in_use
 from headway.data.checks import Finding
 from headway.data.examples import Examples
 from headway.device import describe_device
@@ -177,7 +177,7 @@ def _joined(text: str, text_pair: str | None) -> str:
 def _model_figures(classifier: TextClassifier) -> dict[str, str | int | float | bool]:
     architecture = classifier.engine.model.architecture
     parameters = sum(parameter.numel() for parameter in classifier.engine.model.parameters())
-    return {"family": classifier.family, "parameters": parameters, **asdict(architecture)}
+    return {"family": classifier.family, "parameters": parameters, **settings_in_use(architecture)}
 
 
 def _environment(classifier: TextClassifier) -> dict[str, str]:
