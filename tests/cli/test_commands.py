@@ -88,6 +88,16 @@ def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file,
     assert report.read_text().startswith("<!DOCTYPE html>") or report.read_text().startswith("<!doctype html>")
 
 
+def test_rows_that_an_evaluation_skips_are_told(trained, reviews_file, headway_command, tmp_path):
+    ragged = tmp_path / "ragged.csv"
+    ragged.write_text(reviews_file.read_text(encoding="utf-8") + "one field\n", encoding="utf-8")
+    assert "--skip-bad-rows" in headway_command("evaluate", trained, ragged).stderr
+    done = headway_command("evaluate", trained, ragged, "--skip-bad-rows", "--json")
+    assert done.returncode == 0
+    assert "1 row could not be read and was skipped." in done.stderr
+    assert [finding["name"] for finding in json.loads(done.stdout)["findings"]] == ["bad_rows"]
+
+
 def test_inspect_a_model_and_a_file(trained, reviews_file, headway_command):
     facts = json.loads(headway_command("inspect", trained, "--json").stdout)
     assert facts["label_names"] == ["negative", "positive"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from headway.api import load
-from headway.console import print_result
+from headway.console import console_reporter, print_result
 from headway.evaluation.report import render
 from headway.files import write_atomically
 from headway.settings import parse_assignments, resolve
@@ -27,6 +27,7 @@ def evaluate_command(
     """Measure a model on labelled rows: as a table for people, or as JSON for machines."""
     settings = resolve(parse_assignments(assignments))
     record = load(model, device=device, precision=precision).evaluate(data, settings)
+    console_reporter().findings(record.findings)
     if report is not None:
         write_atomically(report, render(record))
     if as_json:

@@ -31,6 +31,7 @@ SetOption = Annotated[
 ]
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder, or a hub name.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out unreadable rows; count and list them.")]
 PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16, or int8 (processor only, fastest).")]
 
 
@@ -49,9 +50,7 @@ def train(
         Path | None, typer.Option(help="Settings as TOML, or the headway/run.json of an earlier run.")
     ] = None,
     set_: SetOption = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave out unreadable rows; list them.")
-    ] = False,
+    skip_bad_rows: SkipOption = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
@@ -63,7 +62,7 @@ def train(
         {"data": data, "task": task, "model": model, "validation": validation, "test": test},
         output=output,
         config=config,
-        assignments=[*(set_ or []), *(["skip_bad_rows=true"] if skip_bad_rows else [])],
+        assignments=_assignments(set_, skip_bad_rows),
         resume=resume,
         overwrite=overwrite,
         quiet=quiet,
@@ -77,6 +76,7 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON on stdout.")] = False,
     report: Annotated[Path | None, typer.Option(help="Also write the report, as one HTML page.")] = None,
     set_: SetOption = None,
+    skip_bad_rows: SkipOption = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -84,7 +84,13 @@ def evaluate(
     from headway.cli.evaluate import evaluate_command
 
     evaluate_command(
-        model, data, as_json=json, report=report, assignments=set_ or [], device=device, precision=precision
+        model,
+        data,
+        as_json=json,
+        report=report,
+        assignments=_assignments(set_, skip_bad_rows),
+        device=device,
+        precision=precision,
     )
 
 
@@ -126,11 +132,12 @@ def inspect(
     model: Annotated[str | None, typer.Option(help="For DATA: the model whose tokenizer counts tokens.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON on stdout.")] = False,
     set_: SetOption = None,
+    skip_bad_rows: SkipOption = False,
 ) -> None:
     """Show a model's architecture, parameters, FLOP and memory; or check DATA without training."""
     from headway.cli.inspect import inspect_command
 
-    inspect_command(what, model=model, as_json=json, assignments=set_ or [])
+    inspect_command(what, model=model, as_json=json, assignments=_assignments(set_, skip_bad_rows))
 
 
 @app.command()
@@ -139,6 +146,11 @@ def settings() -> None:
     from headway.cli.settings import settings_command
 
     settings_command()
+
+
+def _assignments(given: list[str] | None, skip_bad_rows: bool) -> list[str]:
+    """What --set was given, and the one setting that has an option of its own."""
+    return [*(given or []), *(["skip_bad_rows=true"] if skip_bad_rows else [])]
 
 
 def _version(wanted: bool) -> None:

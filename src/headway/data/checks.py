@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from headway.data.duplicates import conflicts, exact_duplicates, leak, near_duplicates
-from headway.data.examples import Example
+from headway.data.examples import Example, Examples
 from headway.data.labels import label_name, raw_labels
 from headway.data.pool import SHOWN, Finding, Pool, Severity, count_rows
 from headway.data.splits import Splits
 
-__all__ = ["Finding", "LengthsOf", "check"]
+__all__ = ["Finding", "LengthsOf", "check", "left_out"]
 
 LengthsOf = Callable[[Sequence[Example]], list[tuple[int, int]]]
 """For each example: the number of its tokens before any is cut off, and how many of them are unknown."""
@@ -32,7 +32,7 @@ def check(splits: Splits, lengths_of: LengthsOf | None = None, max_length: int |
     """
     pool = Pool(splits)
     findings = [
-        *_left_out(pool),
+        *left_out(list(pool.parts.values())),
         exact_duplicates(pool),
         near_duplicates(pool),
         conflicts(pool),
@@ -47,13 +47,13 @@ def check(splits: Splits, lengths_of: LengthsOf | None = None, max_length: int |
     return tuple(findings)
 
 
-def _left_out(pool: Pool) -> list[Finding]:
+def left_out(parts: Sequence[Examples]) -> list[Finding]:
     """Rows that could not be read, have no text, or have no label."""
-    tables = {id(part.table): part for part in pool.parts.values()}.values()
+    tables = {id(part.table): part for part in parts}.values()
     skipped = sum(part.table.bad_rows.count for part in tables)
     no_label = sum(len(part.left_out.empty_labels) for part in tables)
     no_text = sum(len(part.left_out.empty_texts) for part in tables)
-    total = len(pool) + skipped + no_label + no_text
+    total = sum(map(len, parts)) + skipped + no_label + no_text
     findings = []
     if skipped:
         listed = [row for part in tables for row in part.table.bad_rows.listed][:SHOWN]

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from headway.checkpoints.inspect import settings_in_use
-from headway.data.checks import Finding
+from headway.data.checks import Finding, left_out
 from headway.data.examples import Examples
 from headway.device import describe_device
 from headway.evaluation.baselines import classification_baselines
@@ -89,9 +89,9 @@ def measure_evaluation(classifier: TextClassifier, examples: Examples, source: s
         **_shared(classifier, examples, answers, ""),
         data={"test": source},
         rows={"test": len(examples)},
-        split="Every row was scored.",
+        split="Every row that could be read was scored.",
         label_counts={"test": tuple(examples.counts().tolist())},
-        findings=(),
+        findings=tuple(finding for finding in left_out([examples]) if finding.severity != "ok"),
         curves=(),
         metric="",
         best_step=0,
