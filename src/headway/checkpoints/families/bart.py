@@ -6,7 +6,7 @@ from typing import Any
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
+from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Row, Rule, Spare
 from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
@@ -128,10 +128,14 @@ def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[R
 
 def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     """The names of the whole model's weights."""
+    head = architecture.language_head
     if architecture.shared_embedding:
+        # Readers that do not tie the head do not tie the embeddings either.
+        untied = head is not None and not head.tied
         embeddings: tuple[Rule, ...] = (
             Rename("model.shared", "encoder.embeddings.token"),
-            Spare("model.{stack}.embed_tokens"),
+            Copy("model.encoder.embed_tokens", of="model.shared", written=untied),
+            Copy("model.decoder.embed_tokens", of="model.shared", written=untied),
         )
     else:
         embeddings = (Rename("model.{stack}.embed_tokens", "{stack}.embeddings.token"), Drop("model.shared"))
@@ -148,7 +152,7 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         Spare("lm_head.weight"),
         Rename("classification_head.dense", "pooler.dense"),
         Rename("classification_head.out_proj", "classification_head"),
-        *(() if architecture.language_head else (Spare("final_logits_bias"),)),
+        *(() if head else (Spare("final_logits_bias"),)),
     )
 
 
