@@ -52,6 +52,9 @@ def read_head(config: ConfigReader) -> Head:
 def read_stack(config: ConfigReader, part: str, **differences: Any) -> Stack:
     """One half of it, `encoder` or `decoder`."""
     d_model, num_heads = config.width("d_model", 1024, f"{part}_attention_heads", 16)
+    odd = f'"d_model" {d_model} is odd, and sinusoidal positions come in pairs: this is not supported.'
+    if d_model % 2 and str(differences.get("positions")).startswith("sinusoidal") and odd not in config.problems:
+        config.problems.append(odd)
     vocabulary = config.size("vocab_size", 50265, most=2**24)
     settings: dict[str, Any] = {
         "vocabulary_size": config.size("decoder_vocab_size", vocabulary, most=2**24)
@@ -97,6 +100,9 @@ def model_config(architecture: Architecture) -> dict[str, Any]:
                 "attention_dropout": stack.attention_dropout,
                 "activation_dropout": stack.feed_forward_dropout,
             }
+            # A file that names no padding leaves the family's default, which a small vocabulary may not have.
+            if architecture.pad_id >= stack.vocabulary_size:
+                config["pad_token_id"] = None
     return config
 
 

@@ -98,7 +98,8 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "attention_dropout": a.attention_dropout,
         "classifier_dropout": head.dropout,
         "initializer_range": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        # A file that names no padding leaves the family's default, which a small vocabulary may not have.
+        "pad_token_id": architecture.pad_id if architecture.pad_id < a.vocabulary_size else None,
     }
 
 
