@@ -59,6 +59,40 @@ def test_buckets_that_could_not_be_found_are_refused() -> None:
     assert read_architecture(family, settings | {"relative_attention_max_distance": 17}, where)
 
 
+STRETCHED = {"rope_type": "linear", "factor": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "settings", "said"),
+    [
+        ("electra", {"is_decoder": True}, '"is_decoder" is true'),
+        ("modernbert", {"rope_scaling": STRETCHED}, '"rope_scaling" is'),
+        ("modernbert", {"rope_scaling": STRETCHED, "rope_parameters": {}}, '"rope_scaling" is'),
+        ("marian", {"d_model": 27, "encoder_attention_heads": 3, "decoder_attention_heads": 3}, "is odd"),
+        ("modernbert", {"rope_parameters": {"full_attention": STRETCHED}}, '"rope_type" is "linear"'),
+    ],
+)
+def test_what_would_be_computed_otherwise_is_refused(model_type: str, settings: dict[str, object], said: str) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        read_architecture(all_families()[model_type], settings, Path("config.json"))
+
+
+@pytest.mark.parametrize("model_type", ["modernbert", "marian"])
+def test_padding_that_the_vocabulary_lacks_is_written_as_none(model_type: str) -> None:
+    family = all_families()[model_type]
+    settings = {"vocab_size": 97, "pad_token_id": None}
+    assert family.config(read_architecture(family, settings, Path("config.json")))["pad_token_id"] is None
+
+
+def test_a_composed_model_keeps_its_decoders_own_padding() -> None:
+    """RoBERTa's positions count from it."""
+    family = all_families()["vision-encoder-decoder"]
+    decoder = {"model_type": "roberta", "is_decoder": True, "add_cross_attention": True, "pad_token_id": 5}
+    settings = {"encoder": {"model_type": "vit"}, "decoder": decoder, "pad_token_id": 0}
+    written = family.config(read_architecture(family, settings, Path("config.json")))
+    assert (written["pad_token_id"], written["decoder"]["pad_token_id"]) == (0, 5)
+
+
 @pytest.mark.parametrize("model_type", sorted(set(all_families()) - {"vision-encoder-decoder"}))
 def test_what_a_config_leaves_out_is_what_transformers_takes(model_type: str) -> None:
     """Old files leave out what newer versions added: the defaults must be those of the oracle."""

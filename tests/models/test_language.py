@@ -13,6 +13,7 @@ from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedLanguageModel, load_language_model
 from headway.checkpoints.save import save_language_model
 from headway.data.tokenizer import FastTokenizer
+from headway.errors import CheckpointError
 from headway.models.language import LanguageModel, shift_right
 from headway.nn.packing import Packing
 
@@ -149,7 +150,11 @@ def test_a_cache_follows_the_sequences_that_are_kept(random_decoder: Path) -> No
 
 @torch.no_grad()
 def test_saved_by_us_it_opens_in_transformers_with_the_same_logits(random_writer: Path, tmp_path: Path) -> None:
-    theirs, ours = oracle(random_writer), load_language_model(random_writer)
+    assert_the_same_and_saved(random_writer, tmp_path)
+
+
+def assert_the_same_and_saved(folder: Path, tmp_path: Path) -> None:
+    theirs, ours = oracle(folder), load_language_model(folder)
     sources, targets = draw_sources(ours.model, 6), draw_targets(ours.model, 7)
     expected = their_logits(theirs, sources, targets)
     torch.testing.assert_close(our_logits(ours.model, sources, targets), expected, **CLOSE)
@@ -159,6 +164,53 @@ def test_saved_by_us_it_opens_in_transformers_with_the_same_logits(random_writer
     save_language_model(tmp_path / "ours", ours.model, config=ours.config, tokenizer=tokenizer)
     torch.testing.assert_close(their_logits(oracle(tmp_path / "ours"), sources, targets), expected, **CLOSE)
     assert load_language_model(tmp_path / "ours").model.architecture == ours.model.architecture
+
+
+def untied(family: str, **settings: object) -> torch.nn.Module:
+    """A model of theirs whose names for one weight are not tied, each with random numbers of its own."""
+    import transformers as hf
+
+    bert = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 8}
+    text = bert | {"vocab_size": 97, "max_position_embeddings": 40, "is_decoder": True} | settings
+    picture = hf.ViTConfig(**bert, image_size=8, patch_size=4)
+    crossing = {"add_cross_attention": True}
+    if family == "bart":
+        parts = {f"{part}_{key}": 1 for part in ("encoder", "decoder") for key in ("layers", "attention_heads")}
+        config = hf.BartConfig(vocab_size=97, d_model=24, max_position_embeddings=40, **parts, **settings)
+        model = hf.BartForConditionalGeneration(config)
+    elif family == "blip":
+        vision = bert | {"image_size": 8, "patch_size": 4}
+        text |= {"encoder_hidden_size": 24, "bos_token_id": 3, "sep_token_id": 4, "tie_word_embeddings": True}
+        model = hf.BlipForConditionalGeneration(hf.BlipConfig(text_config=text, vision_config=vision, **settings))
+    elif family.startswith("vit-"):
+        decoder = {"vit-bert": hf.BertConfig, "vit-roberta": hf.RobertaConfig}[family](**text, **crossing)
+        config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(picture, decoder)
+        config.decoder_start_token_id, config.pad_token_id = 2, 0
+        model = hf.VisionEncoderDecoderModel(config)
+    else:
+        config = {"bert": hf.BertConfig, "roberta": hf.RobertaConfig, "xlm-roberta": hf.XLMRobertaConfig}[family]
+        model = hf.AutoModelForCausalLM.from_config(config(**text))
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "vit-bert", "blip", "bart"])
+def test_a_weight_of_two_names_is_read_by_the_one_that_counts(family: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = untied(family, tie_word_embeddings=False)
+    if family == "bart":
+        for stack in (model.model.encoder, model.model.decoder):
+            stack.embed_tokens.weight.copy_(model.model.shared.weight)
+    model.save_pretrained(tmp_path / "theirs")
+    assert_the_same_and_saved(tmp_path / "theirs", tmp_path)
+
+
+def test_an_embedding_for_each_stack_is_refused(tmp_path: Path) -> None:
+    untied("bart", tie_word_embeddings=False).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"differ from .* model\.decoder\.embed_tokens\.weight"):
+        load_language_model(tmp_path)
 
 
 def test_targets_are_shifted_once_and_here() -> None:

@@ -9,12 +9,12 @@ our memory: loading copies into the view, saving copies out of it, and so one ta
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from torch import Tensor
 
-__all__ = ["Alias", "Drop", "Fuse", "Rename", "Row", "Rule", "Spare", "Transpose", "WeightTable", "nested"]
+__all__ = ["Alias", "Copy", "Drop", "Fuse", "Rename", "Row", "Rule", "Spare", "Transpose", "WeightTable", "nested"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,17 @@ class Spare:
     pattern: str
 
 
-Rule = Rename | Transpose | Row | Fuse | Drop | Spare | Alias
+@dataclass(frozen=True)
+class Copy:
+    """A module that a checkpoint may hold and whose weights are those of another one, or it is another model."""
+
+    name: str
+    of: str
+    written: bool = False
+    """Whether it is written too: for readers to whom the two are not tied. With `Spare` beside it, it may differ."""
+
+
+Rule = Rename | Transpose | Row | Fuse | Drop | Spare | Copy | Alias
 
 
 def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stack}") -> tuple[Rule, ...]:
@@ -115,6 +125,8 @@ def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stac
                 changed.append(Alias(theirs(old), theirs(new)))
             case Drop(pattern) | Spare(pattern):
                 changed.append(type(rule)(theirs(pattern)))
+            case Copy(name, of):
+                changed.append(replace(rule, name=theirs(name), of=theirs(of)))
             case Fuse(names, name):
                 changed.append(Fuse(tuple(theirs(each) for each in names), ours(name)))
             case Rename(old, new):
@@ -151,6 +163,7 @@ class WeightTable:
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
         self._aliases = [rule for rule in rules if isinstance(rule, Alias)]
         self._spares = [rule for rule in rules if isinstance(rule, Spare)]
+        self._copies = [rule for rule in rules if isinstance(rule, Copy)]
 
     def current_name(self, stored: str) -> str | None:
         """The name that a checkpoint written today has for the weight called `stored`; None for what is dropped."""
@@ -164,6 +177,16 @@ class WeightTable:
     def is_spare(self, name: str) -> bool:
         """Whether the weight with this current name may be left out where the model has no place for it."""
         return any(_compiled(spare.pattern).fullmatch(name) for spare in self._spares)
+
+    def original(self, name: str) -> str | None:
+        """The weight that the one with this current name must equal; None where there is none."""
+        originals = (_translated(name, copy.name, copy.of) for copy in self._copies if not self.is_spare(name))
+        return next((original for original in originals if original), None)
+
+    def copies(self, name: str) -> list[str]:
+        """Under which names the weight with this current name is written once more."""
+        copies = (_translated(name, copy.of, copy.name) for copy in self._copies if copy.written)
+        return [copy for copy in copies if copy]
 
     def views(self, ours: str, tensor: Tensor) -> dict[str, Tensor]:
         """Where the checkpoint's tensors lie in `tensor`, our weight called `ours`: their name → a view of it.

@@ -49,8 +49,8 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[s
     nor missed: they become zeros, for the caller to fill.
 
     Raises:
-        CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, or without a rule in the
-            family's table; all are listed.
+        CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, other than what they should
+            be copies of, or without a rule in the family's table; all are listed.
     """
     weights = _weights(model)
     views, unnamed = _views(weights, checkpoint.table)
@@ -68,16 +68,26 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[s
     if problems:
         raise checkpoint_error(checkpoint.folder, problems)
     state = {name: torch.zeros(weight.shape) for name, weight in weights.items()}
-    broken = []
+    copies: dict[str, list[str]] = {}
+    for name in checkpoint.tensors:
+        copies.setdefault(checkpoint.table.original(name) or "", []).append(name)
+    broken, other = [], []
     for name in plan:
         for theirs, view in checkpoint.table.views(name, state[name]).items():
             view.copy_(checkpoint.tensors[theirs].read())
             # The extremes are NaN where any number is, and need no second tensor of the weight's size.
             if not torch.stack(view.aminmax()).isfinite().all():
                 broken.append(theirs)
+            other += [name for name in copies.get(theirs, ()) if not _equal(view, checkpoint.tensors[name])]
     if broken:
         problem = (
             f"weights hold NaN or infinity: {_listed(broken)}. The training that made them went wrong; take another."
+        )
+        raise checkpoint_error(checkpoint.folder, [problem])
+    if other:
+        problem = (
+            f"weights differ from those that they should be copies of: {_listed(other)}. A model with weights of "
+            "its own in their place, such as an embedding for each stack, is not supported; take another."
         )
         raise checkpoint_error(checkpoint.folder, [problem])
     model.load_state_dict(state, assign=True)
@@ -92,7 +102,13 @@ def export_weights(model: nn.Module, table: WeightTable) -> dict[str, Tensor]:
     for name, weight in _weights(model).items():
         for theirs, view in table.views(name, weight.detach()).items():
             exported[theirs] = view.to("cpu", torch.float32).contiguous()
+            # Files hold no memory twice: a copy needs its own.
+            exported |= {copy: exported[theirs].clone() for copy in table.copies(theirs)}
     return exported
+
+
+def _equal(view: Tensor, stored: StoredTensor) -> bool:
+    return stored.readable and torch.equal(view, stored.read().to(view.dtype))
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
@@ -114,8 +130,11 @@ def _views(weights: Mapping[str, Tensor], table: WeightTable) -> tuple[dict[str,
 def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: Collection[str]) -> list[str]:
     stored = checkpoint.tensors
     missing = [name for name in wanted if name not in stored]
+    known = {*wanted, *skipped}
     unknown = [
-        name for name in stored if name not in wanted and name not in skipped and not checkpoint.table.is_spare(name)
+        name
+        for name in stored
+        if not (name in known or checkpoint.table.is_spare(name) or checkpoint.table.original(name))
     ] + checkpoint.doubled
     present = {name: view for name, view in wanted.items() if name in stored}
     packed = [f"{name} ({stored[name].dtype})" for name in present if not stored[name].readable]

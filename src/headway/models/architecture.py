@@ -246,6 +246,8 @@ class Architecture:
     """Id that the decoder begins with."""
     starts_with_last: bool = False
     """Whether the decoder, given a whole text to read, begins with that text's last token instead of `start_id`."""
+    decoder_pad_id: int | None = None
+    """The padding's id to the decoder of a composed model, likewise; `pad_id` when none."""
     part_types: tuple[str, str] | None = None
     """What the files of a composed model call its encoder and its decoder: unused here, kept for saving."""
 

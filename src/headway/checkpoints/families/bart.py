@@ -6,7 +6,7 @@ from typing import Any
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Row, Rule, Spare
+from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Row, Rule, Spare
 from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
 
@@ -52,6 +52,9 @@ def read_head(config: ConfigReader) -> Head:
 def read_stack(config: ConfigReader, part: str, **differences: Any) -> Stack:
     """One half of it, `encoder` or `decoder`."""
     d_model, num_heads = config.width("d_model", 1024, f"{part}_attention_heads", 16)
+    odd = f'"d_model" {d_model} is odd, and sinusoidal positions come in pairs: this is not supported.'
+    if d_model % 2 and str(differences.get("positions")).startswith("sinusoidal") and odd not in config.problems:
+        config.problems.append(odd)
     vocabulary = config.size("vocab_size", 50265, most=2**24)
     settings: dict[str, Any] = {
         "vocabulary_size": config.size("decoder_vocab_size", vocabulary, most=2**24)
@@ -97,6 +100,9 @@ def model_config(architecture: Architecture) -> dict[str, Any]:
                 "attention_dropout": stack.attention_dropout,
                 "activation_dropout": stack.feed_forward_dropout,
             }
+            # A file that names no padding leaves the family's default, which a small vocabulary may not have.
+            if architecture.pad_id >= stack.vocabulary_size:
+                config["pad_token_id"] = None
     return config
 
 
@@ -128,10 +134,14 @@ def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[R
 
 def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     """The names of the whole model's weights."""
+    head = architecture.language_head
     if architecture.shared_embedding:
+        # Readers that do not tie the head do not tie the embeddings either.
+        untied = head is not None and not head.tied
         embeddings: tuple[Rule, ...] = (
             Rename("model.shared", "encoder.embeddings.token"),
-            Spare("model.{stack}.embed_tokens"),
+            Copy("model.encoder.embed_tokens", of="model.shared", written=untied),
+            Copy("model.decoder.embed_tokens", of="model.shared", written=untied),
         )
     else:
         embeddings = (Rename("model.{stack}.embed_tokens", "{stack}.embeddings.token"), Drop("model.shared"))
@@ -148,7 +158,7 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         Spare("lm_head.weight"),
         Rename("classification_head.dense", "pooler.dense"),
         Rename("classification_head.out_proj", "classification_head"),
-        *(() if architecture.language_head else (Spare("final_logits_bias"),)),
+        *(() if head else (Spare("final_logits_bias"),)),
     )
 
 

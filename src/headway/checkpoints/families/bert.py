@@ -5,7 +5,7 @@ from typing import Any
 
 from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family, Size
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare
+from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare
 from headway.checkpoints.vocabularies import WordPieces
 from headway.data.tokenizer import Tokenizer
 from headway.models.architecture import Architecture, Head, LanguageHead, Stack
@@ -157,14 +157,26 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     return encoder_config(architecture.reader) | model_config(architecture) | writer_config(architecture)
 
 
-def language_head_rules(transform: str, norm: str, decoder: str, bias: str) -> tuple[Rule, ...]:
+def language_head_rules(
+    architecture: Architecture, transform: str, norm: str, decoder: str, bias: str
+) -> tuple[Rule, ...]:
     """The names of a head that scores words, spare in a model without one."""
+    head = architecture.language_head
+    copies: tuple[Rule, ...] = ()
+    if head is not None and head.tied:
+        copies = (Copy(f"{decoder}.bias", of=bias),)
+    elif head is not None:
+        # The bias has two names; where they are not tied, it is the matrix's own that is added.
+        bias, unused = f"{decoder}.bias", bias
+        copies = (Copy(unused, of=bias, written=True), Spare(unused))
+    spares = () if head is not None else tuple(Spare(name) for name in (transform, norm, bias, decoder))
     return (
         Rename(transform, "language_head.dense"),
         Rename(norm, "language_head.norm"),
         Rename(bias, "language_head.bias"),
         Rename(f"{decoder}.weight", "language_head.weight"),
-        *(Spare(name) for name in (transform, norm, bias, decoder)),
+        *copies,
+        *(spares or (Spare(f"{decoder}.weight"),)),
     )
 
 
@@ -197,17 +209,12 @@ def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-FAMILY = Family(
-    model_types={"bert": "Bert"},
-    from_scratch={"classification": _from_scratch},
-    tokenizers={"BertTokenizer": word_pieces},
-    writer="LMHeadModel",
-    architecture=_architecture,
-    config=_config,
-    weights=(
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    return (
         *block_rules("bert"),
         Alias("pooler", "bert.pooler"),
         *language_head_rules(
+            architecture,
             "cls.predictions.transform.dense",
             "cls.predictions.transform.LayerNorm",
             "cls.predictions.decoder",
@@ -219,5 +226,15 @@ FAMILY = Family(
         Spare("bert.pooler"),
         Rename("bert.pooler.dense", "pooler.dense"),
         Rename("classifier", "classification_head"),
-    ),
+    )
+
+
+FAMILY = Family(
+    model_types={"bert": "Bert"},
+    from_scratch={"classification": _from_scratch},
+    tokenizers={"BertTokenizer": word_pieces},
+    writer="LMHeadModel",
+    architecture=_architecture,
+    config=_config,
+    weights=_weights,
 )

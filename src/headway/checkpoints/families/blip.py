@@ -27,9 +27,9 @@ def _architecture(config: ConfigReader) -> Architecture:
     encoder = _image_encoder(vision)
     decoder = Stack(**settings, causal=True, memory_width=encoder.d_model)
     text.require("encoder_hidden_size", encoder.d_model, "the text part must read vectors of the image part's width")
-    head = LanguageHead(
-        tied=config.flag("tie_word_embeddings", True), bias=True, transform=text.activation("hidden_act", "gelu")
-    )
+    # Either file's word for it suffices.
+    tied = [each.flag("tie_word_embeddings", True) for each in (config, text)]
+    head = LanguageHead(tied=any(tied), bias=True, transform=text.activation("hidden_act", "gelu"))
     return Architecture(
         encoder=encoder,
         decoder=decoder,
@@ -71,6 +71,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "pad_token_id": architecture.pad_id,
         "bos_token_id": architecture.start_id,
         "is_decoder": True,
+        "tie_word_embeddings": head is None or head.tied,
     }
     for key in ("type_vocab_size", "position_embedding_type"):
         del text[key]
@@ -107,16 +108,25 @@ _IMAGE_RULES: tuple[Rule, ...] = (
     Rename("vision_model.post_layernorm", "encoder.final_norm"),
 )
 
-_TEXT_RULES: tuple[Rule, ...] = (
-    *block_rules("bert"),
-    *language_head_rules(
-        "cls.predictions.transform.dense",
-        "cls.predictions.transform.LayerNorm",
-        "cls.predictions.decoder",
-        "cls.predictions.bias",
-    ),
-    Spare("bert.pooler"),
-)
+
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    text = (
+        *block_rules("bert"),
+        *language_head_rules(
+            architecture,
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.decoder",
+            "cls.predictions.bias",
+        ),
+        Spare("bert.pooler"),
+    )
+    return (
+        Drop("vision_model.embeddings.position_ids"),
+        *_IMAGE_RULES,
+        *nested(text, base="", prefix="text_decoder.", stack="decoder"),
+    )
+
 
 FAMILY = Family(
     model_types={"blip": "Blip"},
@@ -131,9 +141,5 @@ FAMILY = Family(
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     },
-    weights=(
-        Drop("vision_model.embeddings.position_ids"),
-        *_IMAGE_RULES,
-        *nested(_TEXT_RULES, base="", prefix="text_decoder.", stack="decoder"),
-    ),
+    weights=_weights,
 )

@@ -21,6 +21,7 @@ __all__ = ["FAMILY"]
 
 def _architecture(config: ConfigReader) -> Architecture:
     config = config.assuming(hidden_size=256, num_attention_heads=4, intermediate_size=1024)
+    config.require("is_decoder", False, "as a decoder the family is not supported")
     settings = encoder_settings(config)
     size = config.size("embedding_size", 128, most=2**16)
     settings["embedding_size"] = None if size == settings["d_model"] else size

@@ -11,6 +11,7 @@ from headway.models.architecture import Architecture, Head, Pooling, Stack
 __all__ = ["FAMILY"]
 
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
+_STRETCHED = "stretched rotary positions are not supported"
 _POOLINGS: dict[str, Pooling] = {"cls": "first", "mean": "mean"}
 
 
@@ -19,6 +20,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     num_layers = config.size("num_hidden_layers", 22, most=1000)
     every = config.size("global_attn_every_n_layers", 3, most=1000)
     kinds = config.listed("layer_types", [_LOCAL if n % every else _GLOBAL for n in range(num_layers)], num_layers)
+    config.require("rope_scaling", {"rope_type": "default"}, _STRETCHED)
     thetas = {kind: _theta(config, kind, key, base) for kind, key, base in _THETAS}
     window = config.size("local_attention", 128, most=2**20, least=2) // 2
     attention_dropout = config.share("attention_dropout", 0.0)
@@ -63,7 +65,7 @@ _THETAS = ((_GLOBAL, "global_rope_theta", 160_000.0), (_LOCAL, "local_rope_theta
 
 def _theta(config: ConfigReader, kind: str, old_key: str, default: float) -> float:
     rope = config.inside("rope_parameters").inside(kind)
-    rope.require("rope_type", "default", "stretched rotary positions are not supported")
+    rope.require("rope_type", "default", _STRETCHED)
     return rope.positive("rope_theta", config.positive(old_key, default))
 
 
@@ -96,7 +98,8 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "attention_dropout": a.attention_dropout,
         "classifier_dropout": head.dropout,
         "initializer_range": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        # A file that names no padding leaves the family's default, which a small vocabulary may not have.
+        "pad_token_id": architecture.pad_id if architecture.pad_id < a.vocabulary_size else None,
     }
 
 

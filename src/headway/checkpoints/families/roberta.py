@@ -19,7 +19,7 @@ from headway.checkpoints.families.bert import (
     writer_config,
 )
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Drop, Rename
+from headway.checkpoints.rules import Drop, Rename, Rule
 from headway.checkpoints.sentence_pieces import Piece, SentencePieces, fairseq_pieces
 from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
 from headway.models.architecture import Architecture, Head, Stack
@@ -87,6 +87,19 @@ def _french_pieces(config: ConfigReader) -> SentencePieces:
     )
 
 
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    return (
+        *block_rules("roberta"),
+        *language_head_rules(architecture, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
+        # Another task's head, and a pooler that the classifier does not use.
+        Drop("qa_outputs"),
+        Drop("pooler"),
+        Drop("roberta.pooler"),
+        Rename("classifier.dense", "pooler.dense"),
+        Rename("classifier.out_proj", "classification_head"),
+    )
+
+
 FAMILY = Family(
     model_types={
         "roberta": "Roberta",
@@ -101,14 +114,5 @@ FAMILY = Family(
     writer="ForCausalLM",
     architecture=_architecture,
     config=_config,
-    weights=(
-        *block_rules("roberta"),
-        *language_head_rules("lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
-        # Another task's head, and a pooler that the classifier does not use.
-        Drop("qa_outputs"),
-        Drop("pooler"),
-        Drop("roberta.pooler"),
-        Rename("classifier.dense", "pooler.dense"),
-        Rename("classifier.out_proj", "classification_head"),
-    ),
+    weights=_weights,
 )

@@ -7,7 +7,7 @@ from typing import Any
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bart import read_head
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule, Spare, nested
+from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare, nested
 from headway.checkpoints.sentence_pieces import Piece, SentencePieces
 from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
@@ -153,7 +153,8 @@ def _model_rules(architecture: Architecture) -> tuple[Rule, ...]:
     return (
         Drop("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias"),
         Rename("shared", "encoder.embeddings.token"),
-        Spare("{stack}.embed_tokens"),
+        Copy("encoder.embed_tokens", of="shared"),
+        Copy("decoder.embed_tokens", of="shared"),
         Rename("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias", "{stack}.relative_bias.table"),
         Fuse((f"{attention}.q", f"{attention}.k", f"{attention}.v"), f"{our_block}.self_attention.query_key_value"),
         Rename(f"{attention}.o", f"{our_block}.self_attention.output"),

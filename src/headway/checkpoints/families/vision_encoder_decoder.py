@@ -37,6 +37,7 @@ def _architecture(config: ConfigReader) -> Architecture:
         projected_memory=encoder.d_model != decoder.d_model and not as_they_are,
         start_id=config.index("decoder_start_token_id", writing.start_id or 0),
         pad_id=config.index("pad_token_id", writing.pad_id),
+        decoder_pad_id=writing.pad_id,
         part_types=(str(parts["encoder"].config["model_type"]), str(parts["decoder"].config["model_type"])),
     )
 
@@ -45,9 +46,11 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     reading, writing = _parts(architecture)
     assert architecture.part_types is not None
     encoder, decoder = architecture.part_types
+    inner_pad = architecture.pad_id if architecture.decoder_pad_id is None else architecture.decoder_pad_id
+    alone = replace(architecture, encoder=None, pad_id=inner_pad)
     return {
         "encoder": {"model_type": encoder, **reading.config(architecture)},
-        "decoder": {"model_type": decoder, **writing.config(replace(architecture, encoder=None))},
+        "decoder": {"model_type": decoder, **writing.config(alone)},
         "decoder_start_token_id": architecture.start_id,
         "pad_token_id": architecture.pad_id,
     }
