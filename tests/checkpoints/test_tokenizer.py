@@ -70,6 +70,28 @@ def test_nothing_is_padded_or_cut(ours: Tokenizer) -> None:
     assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700], max_length=9)] == [3, 9]
 
 
+@pytest.mark.parametrize("inside", [True, False], ids=["tokenizer.json", "tokenizer_config.json"])
+def test_the_side_that_is_cut_is_read(minilm_folder: Path, tmp_path: Path, inside: bool) -> None:
+    from transformers import AutoTokenizer
+
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    whole["truncation"] = {"direction": "Left" if inside else "Right", "max_length": 5, "stride": 0} | {
+        "strategy": "LongestFirst"
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    config = {"tokenizer_class": "BertTokenizer"} | ({} if inside else {"truncation_side": "left"})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    save_tokenizer(tmp_path / "saved", load_tokenizer(tmp_path), max_length=512)
+    for folder in (tmp_path, tmp_path / "saved"):
+        ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+        for text in (("one two three four five", None), ("one two three four five", "six seven")):
+            [actual] = ours.encode([text[0] if text[1] is None else text], max_length=6)
+            assert actual.input_ids.tolist() == theirs(*text, truncation=True, max_length=6)["input_ids"]
+    (tmp_path / "tokenizer_config.json").write_text('{"truncation_side": "middle"}')
+    with pytest.raises(CheckpointError, match=r'"truncation_side" is "middle", but should be "left" or "right"'):
+        load_tokenizer(tmp_path)
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -212,6 +212,19 @@ def test_models_beside_a_vocabulary_give_the_same_ids(
     assert again(texts[0])["input_ids"] == ids(source, texts[0])
 
 
+@pytest.mark.parametrize("name", ["MarianTokenizer", "M2M100Tokenizer"])
+def test_the_side_that_is_cut_is_read(name: str, tmp_path: Path, train: Callable[..., bytes]) -> None:
+    from transformers import AutoTokenizer
+
+    two_model_folder(tmp_path, name, train, truncation_side="left")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = AutoTokenizer.from_pretrained(tmp_path)
+    text = "good phone, bad screen and nothing else"
+    [actual] = load_tokenizer(tmp_path).encode([text], max_length=7)
+    assert actual.input_ids.tolist() == theirs(text, truncation=True, max_length=7)["input_ids"]
+
+
 @pytest.fixture(scope="module")
 def marian(tmp_path_factory: pytest.TempPathFactory, train: Callable[..., bytes]) -> tuple[Tokenizer, Any]:
     from transformers import AutoTokenizer

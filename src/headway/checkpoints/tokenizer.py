@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, processors
 
-from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
+from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json, shown
 from headway.checkpoints.family import all_families
 from headway.checkpoints.vocabularies import Languages, LearnableVocabulary, Side, Vocabulary
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
@@ -140,6 +140,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = _optional_json(folder / _CONFIG)
     for key, value in _optional_json(folder / _SPECIAL_TOKENS_MAP).items():
         config.setdefault(key, value)
+    side = config.get("truncation_side", "right")
+    if side not in ("left", "right"):
+        raise checkpoint_error(
+            folder / _CONFIG, [f'"truncation_side" is {shown(side)}, but should be "left" or "right"']
+        )
     return config
 
 
