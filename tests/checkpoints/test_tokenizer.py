@@ -129,6 +129,42 @@ def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_
         load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"do_lower_case": False},
+        {"strip_accents": False},
+        {"tokenize_chinese_chars": False},
+        {"additional_special_tokens": ["[unused1]"]},
+        {"added_tokens_decoder": {"30522": {"content": "<NEW>", "special": True}}, "extra_special_tokens": ["<NEW>"]},
+    ],
+)
+def test_a_config_holds_for_the_tokenizer_json_beside_it(
+    minilm_folder: Path, tmp_path: Path, odd_texts: list[str], config: dict[str, object]
+) -> None:
+    from transformers import AutoTokenizer
+
+    shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"} | config))
+    ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    for text in [*odd_texts, "a <NEW> b [unused1] C"]:
+        same_ids(ours, lambda text, pair: theirs(text, pair, verbose=False), text)
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"normalizer": {"type": "Lowercase"}}))
+    if len(config) == 1 and "additional_special_tokens" not in config:
+        with pytest.raises(CheckpointError, match=r"tokenizer\.json: its normalizer knows no "):
+            load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("key", ["additional_special_tokens", "extra_special_tokens"])
+def test_a_listed_token_that_is_nowhere_is_refused(minilm_folder: Path, tmp_path: Path, file: str, key: str) -> None:
+    shutil.copy(minilm_folder / file, tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", key: ["<NEW>"]}))
+    with pytest.raises(CheckpointError, match="lists the special token <NEW>, which the vocabulary lacks"):
+        load_tokenizer(tmp_path)
+
+
 def test_what_is_no_tokenizer_is_refused(minilm_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"no tokenizer: neither tokenizer\.json nor .*vocab\.txt"):
         load_tokenizer(tmp_path)
