@@ -70,6 +70,28 @@ def test_nothing_is_padded_or_cut(ours: Tokenizer) -> None:
     assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700], max_length=9)] == [3, 9]
 
 
+@pytest.mark.parametrize("inside", [True, False], ids=["tokenizer.json", "tokenizer_config.json"])
+def test_the_side_that_is_cut_is_read(minilm_folder: Path, tmp_path: Path, inside: bool) -> None:
+    from transformers import AutoTokenizer
+
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    whole["truncation"] = {"direction": "Left" if inside else "Right", "max_length": 5, "stride": 0} | {
+        "strategy": "LongestFirst"
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    config = {"tokenizer_class": "BertTokenizer"} | ({} if inside else {"truncation_side": "left"})
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    save_tokenizer(tmp_path / "saved", load_tokenizer(tmp_path), max_length=512)
+    for folder in (tmp_path, tmp_path / "saved"):
+        ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+        for text in (("one two three four five", None), ("one two three four five", "six seven")):
+            [actual] = ours.encode([text[0] if text[1] is None else text], max_length=6)
+            assert actual.input_ids.tolist() == theirs(*text, truncation=True, max_length=6)["input_ids"]
+    (tmp_path / "tokenizer_config.json").write_text('{"truncation_side": "middle"}')
+    with pytest.raises(CheckpointError, match=r'"truncation_side" is "middle", but should be "left" or "right"'):
+        load_tokenizer(tmp_path)
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -104,6 +126,42 @@ def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_
     assert ids(load_tokenizer(tmp_path), "x <a> <b>")[2:-1] == [30522, 30523]
     (tmp_path / "added_tokens.json").write_text(json.dumps({"<a>": 40000}))
     with pytest.raises(CheckpointError, match="the added token '<a>' should have id 40000"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"do_lower_case": False},
+        {"strip_accents": False},
+        {"tokenize_chinese_chars": False},
+        {"additional_special_tokens": ["[unused1]"]},
+        {"added_tokens_decoder": {"30522": {"content": "<NEW>", "special": True}}, "extra_special_tokens": ["<NEW>"]},
+    ],
+)
+def test_a_config_holds_for_the_tokenizer_json_beside_it(
+    minilm_folder: Path, tmp_path: Path, odd_texts: list[str], config: dict[str, object]
+) -> None:
+    from transformers import AutoTokenizer
+
+    shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"} | config))
+    ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    for text in [*odd_texts, "a <NEW> b [unused1] C"]:
+        same_ids(ours, lambda text, pair: theirs(text, pair, verbose=False), text)
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"normalizer": {"type": "Lowercase"}}))
+    if len(config) == 1 and "additional_special_tokens" not in config:
+        with pytest.raises(CheckpointError, match=r"tokenizer\.json: its normalizer knows no "):
+            load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize("key", ["additional_special_tokens", "extra_special_tokens"])
+def test_a_listed_token_that_is_nowhere_is_refused(minilm_folder: Path, tmp_path: Path, file: str, key: str) -> None:
+    shutil.copy(minilm_folder / file, tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", key: ["<NEW>"]}))
+    with pytest.raises(CheckpointError, match="lists the special token <NEW>, which the vocabulary lacks"):
         load_tokenizer(tmp_path)
 
 

@@ -212,6 +212,56 @@ def test_models_beside_a_vocabulary_give_the_same_ids(
     assert again(texts[0])["input_ids"] == ids(source, texts[0])
 
 
+@pytest.mark.parametrize("name", ["MarianTokenizer", "M2M100Tokenizer"])
+def test_the_side_that_is_cut_is_read(name: str, tmp_path: Path, train: Callable[..., bytes]) -> None:
+    from transformers import AutoTokenizer
+
+    two_model_folder(tmp_path, name, train, truncation_side="left")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = AutoTokenizer.from_pretrained(tmp_path)
+    text = "good phone, bad screen and nothing else"
+    [actual] = load_tokenizer(tmp_path).encode([text], max_length=7)
+    assert actual.input_ids.tolist() == theirs(text, truncation=True, max_length=7)["input_ids"]
+
+
+@pytest.mark.parametrize("config", [{}, {"add_bos_token": True}, {"add_eos_token": True, "add_bos_token": True}])
+@pytest.mark.parametrize("saved", [False, True])
+def test_what_gpt2_puts_around_a_text_is_read(
+    config: dict[str, Any], saved: bool, tmp_path: Path, review_texts: list[str]
+) -> None:
+    maker = ByteLevelBPETokenizer()
+    maker.train_from_iterator(review_texts[:99], vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
+    maker.save_model(str(tmp_path))
+    folder = tmp_path / "saved" if saved else tmp_path
+    config = {"tokenizer_class": "GPT2Tokenizer"} | config
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
+    if saved:  # as it was saved, whatever the config says
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        save_tokenizer(folder, load_tokenizer(tmp_path), max_length=64)
+        config["add_prefix_space"] = True
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    ours, theirs = load_tokenizer(folder), transformers_ids(folder)
+    assert ids(ours, "good phone") == theirs("good phone")
+    assert ids(ours, ("good", "bad phone")) == theirs("good", "bad phone")
+
+
+def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Callable[..., bytes]) -> None:
+    one_model_folder(tmp_path, "XLMRobertaTokenizer", train, add_prefix_space=False)
+    with pytest.raises(CheckpointError, match='"add_prefix_space" is false, which its class does not support'):
+        load_tokenizer(tmp_path)
+    one_model_folder(tmp_path, "XLMRobertaTokenizer", train, split_special_tokens=True)
+    with pytest.raises(CheckpointError, match='"split_special_tokens" is true'):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("model_type", ["xlm-roberta", "camembert"])
+def test_the_class_is_that_of_the_model_type(model_type: str, tmp_path: Path, train: Callable[..., bytes]) -> None:
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(train())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+    assert ids(load_tokenizer(tmp_path), "good phone") == transformers_ids(tmp_path)("good phone")
+
+
 @pytest.fixture(scope="module")
 def marian(tmp_path_factory: pytest.TempPathFactory, train: Callable[..., bytes]) -> tuple[Tokenizer, Any]:
     from transformers import AutoTokenizer

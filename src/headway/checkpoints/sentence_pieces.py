@@ -56,6 +56,9 @@ class SentencePieces(LearnableVocabulary):
     normalizer: Callable[[normalizers.Normalizer | None], normalizers.Normalizer | None] = lambda own: own
     """From the model's own way of tidying texts to the tokenizer's."""
 
+    # Whether a space stands before a text, the model says.
+    unsupported: ClassVar[Mapping[str, bool]] = {"add_prefix_space": False}
+
     @property
     def files(self) -> tuple[str, ...]:
         """See `Vocabulary`."""

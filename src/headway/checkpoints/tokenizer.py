@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import tokenizers
 from tokenizers import AddedToken, processors
 
-from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json
+from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json, shown
 from headway.checkpoints.family import all_families
 from headway.checkpoints.vocabularies import Languages, LearnableVocabulary, Side, Vocabulary
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
@@ -35,6 +35,7 @@ _USUAL_TOKENS = {
 # The class for a tokenizer.json that no class of the ecosystem describes.
 _ANY_CLASS = "PreTrainedTokenizerFast"
 _RARE = "ꙮ 𒐪"  # letters that hardly a vocabulary has
+_LISTS = ("additional_special_tokens", "extra_special_tokens")
 _LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
 
 
@@ -74,6 +75,9 @@ def load_tokenizer(
         read = _from_file(folder / _TOKENIZER)
         if form and form.languages:
             _put_around(folder, read, form, tokens)
+        if form:
+            form.follow(folder / _TOKENIZER, read, config)
+        read = _with_added(folder, read, config)
         tokenizer: Tokenizer = FastTokenizer(read, _described(read, config))
     elif form and _complete(folder, form):
         tokenizer = _from_vocabulary(folder, form, {**config, "tokenizer_class": name}, special, tokens, side)
@@ -140,6 +144,16 @@ def _read_config(folder: Path) -> dict[str, Any]:
     config = _optional_json(folder / _CONFIG)
     for key, value in _optional_json(folder / _SPECIAL_TOKENS_MAP).items():
         config.setdefault(key, value)
+    side = config.get("truncation_side", "right")
+    if config.get("split_special_tokens"):
+        raise checkpoint_error(
+            folder / _CONFIG,
+            ['"split_special_tokens" is true: special tokens are never cut here. Take it out.'],
+        )
+    if side not in ("left", "right"):
+        raise checkpoint_error(
+            folder / _CONFIG, [f'"truncation_side" is {shown(side)}, but should be "left" or "right"']
+        )
     return config
 
 
@@ -159,6 +173,11 @@ def _form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary |
         return name, None
     reader = ConfigReader(config)
     form = _classes()[name](reader)
+    reader.problems += [
+        f'"{key}" is {shown(value)}, which its class does not support here. Take it out, or choose another model.'
+        for key, value in form.unsupported.items()
+        if key in config and config[key] is value
+    ]
     if reader.problems:
         raise checkpoint_error(folder / _CONFIG, reader.problems)
     return name, form
@@ -186,12 +205,20 @@ def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
 
 
 def _usual_class(model: Mapping[str, Any]) -> str | None:
-    """The first tokenizer class of the family that a `config.json` names; of a composed model, of its text part."""
-    family = all_families().get(str(model.get("model_type")))
+    """The tokenizer class of the model type that a `config.json` names; of a composed model, of its text part.
+
+    It is called as the type's other classes are; a type that has none of its own takes its family's first.
+    """
+    model_type = str(model.get("model_type"))
+    family = all_families().get(model_type)
     if family is not None and family.text_part:
         part = model.get(family.text_part)
-        family = all_families().get(str(part.get("model_type"))) if isinstance(part, dict) else None
-    return next(iter(family.tokenizers), None) if family is not None else None
+        model_type = str(part.get("model_type")) if isinstance(part, dict) else ""
+        family = all_families().get(model_type)
+    if family is None:
+        return None
+    own = f"{family.model_types[model_type]}Tokenizer"
+    return own if own in family.tokenizers else next(iter(family.tokenizers), None)
 
 
 def _complete(folder: Path, form: Vocabulary) -> bool:
@@ -262,16 +289,56 @@ def _from_vocabulary(
     built = form.build(folder, tokens, side)
     if isinstance(built, SentencePieceTokenizer):
         _check_ids(folder, added, built.id_of)
+        _check_listed(folder, config, {*built.special, *built.languages})
         return replace(built, config={**config, **{role: tokens[role] for role in special}})
     with library_errors(f"{folder}: its special tokens do not fit its vocabulary", "Fetch its files again."):
         built.add_special_tokens([token for token in special.values() if built.token_to_id(token.content) is not None])
-        for _, token in sorted(added.items()):
-            (built.add_special_tokens if token.special else built.add_tokens)([token])
-        built.encode(_RARE)
-    _check_ids(folder, added, built.token_to_id)
+    _add(folder, built, added, config)
     _put_around(folder, built, form, tokens)
     here = {role: tokens[role] for role in special if built.token_to_id(tokens[role]) is not None}
     return FastTokenizer(built, {**config, **here})
+
+
+def _with_added(folder: Path, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """A tokenizer that lies in one file, with the tokens that only its folder's other files hold."""
+    tokenizer = tokenizers.Tokenizer.from_str(tokenizer.to_str())  # what was changed holds for its own tokens too
+    _add(folder, tokenizer, _added_tokens(folder, config), config)
+    return tokenizer
+
+
+def _add(
+    folder: Path, tokenizer: tokenizers.Tokenizer, added: Mapping[int, AddedToken], config: Mapping[str, Any]
+) -> None:
+    listed = _listed_tokens(folder, config)
+    with library_errors(f"{folder}: its special tokens do not fit its vocabulary", "Fetch its files again."):
+        for _, token in sorted(added.items()):
+            (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
+        _check_listed(folder, config, tokenizer.get_vocab())
+        tokenizer.add_special_tokens(listed)
+        tokenizer.encode(_RARE)
+    _check_ids(folder, added, tokenizer.token_to_id)
+
+
+def _listed_tokens(folder: Path, config: Mapping[str, Any]) -> list[AddedToken]:
+    """Special tokens without one of the usual roles."""
+    found = []
+    try:
+        for key in _LISTS:
+            entries = config.get(key) or []
+            entries = entries.values() if isinstance(entries, dict) else entries
+            found += [_added_token(entry, special=True) for entry in entries]
+    except (TypeError, ValueError, LookupError) as error:
+        raise _wrong_kind(folder / _CONFIG, error) from error
+    return found
+
+
+def _check_listed(folder: Path, config: Mapping[str, Any], known: Container[str]) -> None:
+    absent = next((token.content for token in _listed_tokens(folder, config) if token.content not in known), None)
+    if absent is not None:
+        raise CheckpointError(
+            f"{folder / _CONFIG}: lists the special token {absent}, which the vocabulary lacks. Save the tokenizer "
+            f"with it as {_TOKENIZER}, or take it out of {' and '.join(_LISTS)}."
+        )
 
 
 def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, tokens: Mapping[str, str]) -> None:

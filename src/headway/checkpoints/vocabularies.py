@@ -97,6 +97,9 @@ class Vocabulary(ABC):
     comes_first: ClassVar[bool] = False
     """Whether its files are read even where a `tokenizer.json` lies beside them."""
 
+    unsupported: ClassVar[Mapping[str, bool]] = {}
+    """Settings in `tokenizer_config.json` with which texts would be cut in another way."""
+
     @property
     @abstractmethod
     def files(self) -> tuple[str, ...]:
@@ -108,6 +111,15 @@ class Vocabulary(ABC):
 
         Raises:
             CheckpointError: A file is damaged.
+        """
+
+    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:  # noqa: B027
+        """Let what `tokenizer_config.json` says hold for the `tokenizer.json` beside it, as `transformers` does.
+
+        What it does not say stays as it is in `tokenizer.json`, which was saved with it.
+
+        Raises:
+            CheckpointError: The two have nothing in common.
         """
 
 
@@ -163,6 +175,21 @@ class WordPieces(LearnableVocabulary):
         tokenizer.add_special_tokens(special)
         return tokenizer
 
+    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:
+        """See `Vocabulary`."""
+        tidy = tokenizer.normalizer
+        settings = {
+            "do_lower_case": ("lowercase", self.lowercase),
+            "strip_accents": ("strip_accents", self.strip_accents),
+            "tokenize_chinese_chars": ("handle_chinese_chars", self.chinese_characters),
+        }
+        for key in settings.keys() & said:
+            if not isinstance(tidy, normalizers.BertNormalizer):
+                raise _another_way(file, key, "normalizer")
+            setattr(tidy, *settings[key])
+        if tidy is not None:
+            tokenizer.normalizer = tidy
+
     def _around(self, model: models.WordPiece) -> Tokenizer:
         tokenizer = Tokenizer(model)
         tokenizer.normalizer = normalizers.BertNormalizer(
@@ -211,11 +238,27 @@ class ByteLevelPieces(LearnableVocabulary):
         tokenizer.train_from_iterator(texts, trainer)
         return tokenizer
 
+    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:
+        """See `Vocabulary`."""
+        if "add_prefix_space" in said:
+            before = tokenizer.pre_tokenizer
+            if not isinstance(before, pre_tokenizers.ByteLevel):
+                raise _another_way(file, "add_prefix_space", "pre_tokenizer")
+            before.add_prefix_space = self.space_first
+            tokenizer.pre_tokenizer = before
+
     def _around(self, model: models.BPE) -> Tokenizer:
         tokenizer = Tokenizer(model)
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.space_first)
         tokenizer.decoder = decoders.ByteLevel()
         return tokenizer
+
+
+def _another_way(file: Path, key: str, part: str) -> CheckpointError:
+    return CheckpointError(
+        f'{file}: its {part} knows no "{key}", which tokenizer_config.json beside it sets. Take the key out there if '
+        "this file is right, or fetch both again."
+    )
 
 
 def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:

@@ -54,7 +54,10 @@ class Tokenizer(Protocol):
         """The id of a token of the vocabulary; none where it is not in it."""
 
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
-        """Ids with special tokens, at most `max_length` of them; of a pair the longer text is cut first."""
+        """Ids with special tokens, at most `max_length` of them; of a pair the longer text is cut first.
+
+        A text loses its end, or its beginning where the config's `truncation_side` is `left`.
+        """
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """The texts that ids stand for, without special tokens."""
@@ -67,9 +70,11 @@ class FastTokenizer:
     """A tokenizer of the `tokenizers` library: all that one `tokenizer.json` describes."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
-        """Takes the tokenizer over: its padding and truncation are switched off."""
+        """Takes the tokenizer over: its padding and truncation are switched off, but for the side that is cut."""
         self.config = dict(config or {})
         self._whole = tokenizer
+        if tokenizer.truncation and tokenizer.truncation["direction"] != "right":
+            self.config.setdefault("truncation_side", tokenizer.truncation["direction"])
         self._whole.no_padding()
         self._whole.no_truncation()
         # One that cuts, made when it is first asked for: switching one object to and fro is not safe among threads.
@@ -116,7 +121,7 @@ class FastTokenizer:
     def _cut_at(self, max_length: int) -> tokenizers.Tokenizer:
         if max_length not in self._cutting:
             cutting = tokenizers.Tokenizer.from_str(self._whole.to_str())
-            cutting.enable_truncation(max_length)
+            cutting.enable_truncation(max_length, direction=self.config.get("truncation_side", "right"))
             self._cutting[max_length] = cutting
         return self._cutting[max_length]
 
@@ -179,11 +184,18 @@ class SentencePieceTokenizer:
 
     def _sequence(self, text: Text, limit: int) -> TokenSequence:
         if isinstance(text, str):
-            ids = [*self.first, *self._ids(text)[:limit], *self.last]
+            kept, _ = self._cut(self._ids(text), [], limit)
+            ids = [*self.first, *kept, *self.last]
             return TokenSequence(np.array(ids, dtype=np.int64), None)
-        one, other = _cut_longer(self._ids(text[0]), self._ids(text[1]), limit)
+        one, other = self._cut(self._ids(text[0]), self._ids(text[1]), limit)
         ids = [*self.first, *one, *other, *self.last]
         return TokenSequence(np.array(ids, dtype=np.int64), np.zeros(len(ids), dtype=np.int64))
+
+    def _cut(self, one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:
+        if self.config.get("truncation_side") != "left":
+            return _cut_longer(one, other, limit)
+        one, other = _cut_longer(one[::-1], other[::-1], limit)
+        return one[::-1], other[::-1]
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = []

@@ -99,8 +99,12 @@ _WEIGHTS: tuple[Rule, ...] = (
 
 
 def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
-    """GPT-2's tokenizer, which puts nothing around a text."""
+    """GPT-2's tokenizer, which puts nothing around a text unless told to."""
+    before = "{bos_token} " if config.flag("add_bos_token", False) else ""
+    after = " {eos_token}" if config.flag("add_eos_token", False) else ""
     return ByteLevelPieces(
+        single=f"{before}$A{after}",
+        pair=f"{before}$A{after} {before.replace('} ', '}:1 ')}$B:1{after and after + ':1'}",
         special=dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
         space_first=config.flag("add_prefix_space", False),
     )
