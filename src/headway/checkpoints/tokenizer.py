@@ -76,8 +76,8 @@ def load_tokenizer(
         if form and form.languages:
             _put_around(folder, read, form, tokens)
         if form:
-            form.follow(folder / _TOKENIZER, read, config)
-        read = _with_added(folder, read, config)
+            read = _following(folder, read, form, config)
+        _add(folder, read, _added_tokens(folder, config), config)
         tokenizer: Tokenizer = FastTokenizer(read, _described(read, config))
     elif form and _complete(folder, form):
         tokenizer = _from_vocabulary(folder, form, {**config, "tokenizer_class": name}, special, tokens, side)
@@ -299,11 +299,15 @@ def _from_vocabulary(
     return FastTokenizer(built, {**config, **here})
 
 
-def _with_added(folder: Path, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """A tokenizer that lies in one file, with the tokens that only its folder's other files hold."""
-    tokenizer = tokenizers.Tokenizer.from_str(tokenizer.to_str())  # what was changed holds for its own tokens too
-    _add(folder, tokenizer, _added_tokens(folder, config), config)
-    return tokenizer
+def _following(
+    folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, config: Mapping[str, Any]
+) -> tokenizers.Tokenizer:
+    """A tokenizer that lies in one file, as the config beside it will have it."""
+    before = repr(tokenizer.normalizer), repr(tokenizer.pre_tokenizer)
+    form.follow(folder / _TOKENIZER, tokenizer, config)
+    if (repr(tokenizer.normalizer), repr(tokenizer.pre_tokenizer)) == before:
+        return tokenizer
+    return tokenizers.Tokenizer.from_str(tokenizer.to_str())  # its own added tokens are tidied anew
 
 
 def _add(
