@@ -36,6 +36,8 @@ def test_pairs_of_texts(train_tiny, pairs_file, tmp_path):
     same, other = classifier.predict([("good phone", "good phone"), ("good phone", "a camera")])
     assert same.probabilities != other.probabilities
     assert set(same.probabilities) == {"other", "same"}
+    with pytest.raises(DataError, match=r"trained on pairs of texts \(sentence1 and sentence2\); 'alone' is one"):
+        classifier.predict(["alone"])
     classifier.save(tmp_path / "model")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 

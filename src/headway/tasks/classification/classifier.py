@@ -137,7 +137,7 @@ class TextClassifier:
     def predict_stream(self, texts: Iterable[Text], chunk: int = _CHUNK) -> Iterator[Prediction]:
         """Label texts as they come, `chunk` at a time, in their order: any number of them in constant memory."""
         source = iter(texts)
-        while batch := [_as_example(text) for text in islice(source, chunk)]:
+        while batch := [self._example(text) for text in islice(source, chunk)]:
             yield from self.answers(self.probabilities(batch))
 
     def probabilities(self, examples: Sequence[Example]) -> NDArray[np.float32]:
@@ -153,6 +153,16 @@ class TextClassifier:
     def answers(self, scores: NDArray[np.float32]) -> list[Prediction]:
         """What rows of probabilities say. *Shape:* scores (rows, num_labels)."""
         return [self._answer(row) for row in scores.tolist()]
+
+    def _example(self, text: object) -> Example:
+        example = _as_example(text)
+        names = self.columns.texts if self.columns else ()
+        if len(names) == 2 and example.text_pair is None:
+            raise DataError(
+                f"This model was trained on pairs of texts ({names[0]} and {names[1]}); {text!r:.80} is one alone. "
+                "Give pairs: a file with these two columns, or tuples in Python."
+            )
+        return example
 
     def _answer(self, row: list[float]) -> Prediction:
         by_name = dict(zip(self.labels.names, row, strict=True))
