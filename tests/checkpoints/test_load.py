@@ -182,7 +182,7 @@ def test_dropout_can_be_overridden(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "dropped", "words"),
     [
-        ({"architectures": ["BertModel"]}, ("classifier",), "is a base model without a classification head: train it"),
+        ({"architectures": ["BertModel"]}, ("classifier",), "is not a classifier: it has no classification head"),
         ({"architectures": ["BertForTokenClassification"]}, (), "it was saved as BertForTokenClassification"),
         ({"problem_type": "regression"}, (), "its head gives one number (regression), not classes"),
     ],

@@ -327,7 +327,7 @@ def test_very_many_unknown_weights_stay_one_sentence(refuse: Refuse, folder: Pat
     (folder / "config.json").write_text(
         json.dumps({"model_type": "bert", "architectures": ["BertForSequenceClassification"]})
     )
-    assert "is a base model without a classification head" in refuse("classifier", folder, megabytes=300)
+    assert "it has no classification head" in refuse("classifier", folder, megabytes=300)
 
 
 # --- config.json ----------------------------------------------------------------------------------------------------

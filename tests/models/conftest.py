@@ -337,8 +337,11 @@ def save_random_image_classifier(folder: Path, family: str, seed: int) -> None:
     config = IMAGE_CLASSIFIERS[family](draw)
     config.num_labels = draw.randint(2, 6)
     torch.manual_seed(seed)
-    kind = {"vit": transformers.ViTForImageClassification, "deit": transformers.DeiTForImageClassification}[family]
-    model = kind(config)
+    kinds = {
+        "vit": [transformers.ViTForImageClassification],
+        "deit": [transformers.DeiTForImageClassification, transformers.DeiTForImageClassificationWithTeacher],
+    }[family]
+    model = kinds[seed % len(kinds)](config)
     _draw_wide(model)
     model.save_pretrained(folder)
 
@@ -431,3 +434,9 @@ def write_classifier() -> Callable[[Path, str, int], None]:
 def write_writer() -> Callable[[Path, str, int], None]:
     """Writes a tiny random model that writes."""
     return save_random_writer
+
+
+@pytest.fixture
+def draw_config() -> Callable[[str, random.Random], Any]:
+    """Draws a configuration of a family, with random settings."""
+    return lambda family, draw: (CLASSIFIERS | IMAGE_CLASSIFIERS | WRITERS)[family](draw)

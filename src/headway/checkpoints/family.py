@@ -50,8 +50,8 @@ class Family:
     weights: tuple[Rule, ...] | Callable[[Architecture], tuple[Rule, ...]]
     """The weights' names, both ways; a function where they depend on the settings."""
 
-    classifier: str = "ForSequenceClassification"
-    """How the ecosystem's class of a classifier ends."""
+    classifier: str | Callable[[Architecture], str] = "ForSequenceClassification"
+    """How the ecosystem's class of a classifier ends; a function where that depends on the settings."""
 
     writer: str = "ForConditionalGeneration"
     """How the ecosystem's class of a model that writes ends."""
@@ -75,6 +75,11 @@ class Family:
     from_scratch: Mapping[str, Callable[[Size, Tokenizer], dict[str, Any]]] = field(default_factory=dict)
     """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
     that have no default."""
+
+    def class_name(self, model_type: str, architecture: Architecture) -> str:
+        """The ecosystem's class of a model that is built: it has one head."""
+        ending = self.writer if architecture.head is None else self.classifier
+        return self.model_types[model_type] + (ending(architecture) if callable(ending) else ending)
 
     def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
         """The weights' names for these settings."""

@@ -12,7 +12,7 @@ from headway.errors import CheckpointError, cut
 __all__ = ["StoredLabels", "is_classifier", "label_config", "read_labels"]
 
 _CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
-"""How the names of the ecosystem's classes end whose head tells classes apart."""
+"""What the names of the ecosystem's classes hold whose head tells classes apart."""
 _MULTI = "multi_label_classification"
 _SINGLE = "single_label_classification"
 
@@ -29,7 +29,7 @@ class StoredLabels:
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether it was saved as a classifier, by the name of its class."""
-    return any(kind.endswith(_CLASSIFIERS) for kind in _kinds(config))
+    return any(part in kind for kind in _kinds(config) for part in _CLASSIFIERS)
 
 
 def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:

@@ -116,7 +116,7 @@ def load_classifier(
         reusable = has_head and stored_labels.obstacle is None and set(stored_labels.names) == set(names)
         fresh += [] if reusable else head
         fresh += pooler if allow_fresh_pooler and not _has_any(checkpoint, pooler) else []
-    load_weights(model, checkpoint, ignored=fresh)
+    load_weights(model, checkpoint, ignored=fresh, other_heads=set(head) <= set(fresh))
     _start_fresh(model, fresh)
     if label_names is not None and not set(head) & set(fresh):
         _reorder_head(model, stored_labels.names, names)
@@ -238,17 +238,12 @@ def _require_kind(folder: Path, config: Mapping[str, Any], architecture: Archite
 
 
 def _require_classifier(folder: Path, labels: StoredLabels, has_head: bool) -> None:
-    if has_head and labels.obstacle is None:
-        return
-    if not has_head:
+    obstacle = labels.obstacle if has_head else "it has no classification head"
+    if obstacle is not None:
         raise CheckpointError(
-            f"{folder}: is a base model without a classification head: train it first "
+            f"{folder}: is not a classifier: {obstacle}. Choose a classifier, or train it on your labels "
             f"(headway train DATA --model {folder})."
         )
-    raise CheckpointError(
-        f"{folder}: is not a text classifier: {labels.obstacle}. Choose a classifier, or train it on your labels "
-        f"(headway train DATA --model {folder})."
-    )
 
 
 def _start_fresh(model: Classifier, names: Sequence[str]) -> None:

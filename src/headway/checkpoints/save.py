@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import nn
 
-from headway.checkpoints.family import family_of
+from headway.checkpoints.family import Family, family_of
 from headway.checkpoints.image_processor import save_image_processor
 from headway.checkpoints.labels import label_config
 from headway.checkpoints.load import empty_classifier, empty_language_model
@@ -61,9 +61,8 @@ def save_classifier(
         raise ValueError(f"{len(label_names)} label names for a model with {model.num_labels} scores")
     _require_float(model, empty_classifier(model.architecture, model.num_labels))
     family = family_of(config, Path(folder) / "config.json")
-    labels = label_config(label_names, multi)
     _save_inputs(Path(folder), model.architecture, tokenizer, image_processor, max_length)
-    _save(Path(folder), model, model.architecture, config, labels, family.classifier)
+    _save(Path(folder), model, family, config, label_config(label_names, multi))
 
 
 def save_language_model(
@@ -78,7 +77,7 @@ def save_language_model(
     _require_float(model, empty_language_model(model.architecture))
     family = family_of(config, Path(folder) / "config.json")
     _save_inputs(Path(folder), model.architecture, tokenizer, image_processor)
-    _save(Path(folder), model, model.architecture, config, {}, family.writer)
+    _save(Path(folder), model, family, config, {})
 
 
 def _require_float(model: nn.Module, empty: nn.Module) -> None:
@@ -88,18 +87,17 @@ def _require_float(model: nn.Module, empty: nn.Module) -> None:
 
 def _save(
     folder: Path,
-    model: nn.Module,
-    architecture: Architecture,
+    model: Classifier | LanguageModel,
+    family: Family,
     config: Mapping[str, Any],
     task: Mapping[str, Any],
-    class_ending: str,
 ) -> None:
-    family = family_of(config, folder / "config.json")
+    architecture = model.architecture
     kept = {key: value for key, value in config.items() if key not in _STALE}
     written = {
         **_merged(kept, family.config(architecture)),
         **task,
-        "architectures": [family.model_types[config["model_type"]] + class_ending],
+        "architectures": [family.class_name(config["model_type"], architecture)],
         "dtype": "float32",
     }
     with replacing(folder / "model.safetensors") as temporary:

@@ -42,11 +42,14 @@ class Checkpoint:
         return any(name in self.tensors for name in self.table.views(ours, tensor))
 
 
-def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[str] = ()) -> None:
+def load_weights(
+    model: nn.Module, checkpoint: Checkpoint, ignored: Collection[str] = (), *, other_heads: bool = False
+) -> None:
     """Fill `model`, built on the meta device, as float32.
 
     One tensor of the checkpoint is in memory at a time, beside the model. Weights in `ignored` are neither looked for
-    nor missed: they become zeros, for the caller to fill.
+    nor missed: they become zeros, for the caller to fill. With `other_heads`, modules of the checkpoint that hold
+    none of the model's weights are left alone: they belong to another task.
 
     Raises:
         CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, other than what they should
@@ -56,9 +59,11 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint, ignored: Collection[s
     views, unnamed = _views(weights, checkpoint.table)
     plan = {name: parts for name, parts in views.items() if name not in ignored}
     skipped = {theirs for name in views if name in ignored for theirs in views[name]}
-    problems = _mismatches(
-        checkpoint, {theirs: view for parts in plan.values() for theirs, view in parts.items()}, skipped
-    )
+    wanted = {theirs: view for parts in plan.values() for theirs, view in parts.items()}
+    if other_heads:
+        own = {_module(name) for name in wanted}
+        skipped |= {name for name in checkpoint.tensors if _module(name) not in own}
+    problems = _mismatches(checkpoint, wanted, skipped)
     if unnamed:
         problems.insert(
             0,
@@ -161,6 +166,11 @@ def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: C
             "name; leaving them out would change its answers."
         )
     return problems
+
+
+def _module(name: str) -> str:
+    """The outermost module that a weight lies in."""
+    return name.partition(".")[0]
 
 
 def _shape(shape: Iterable[int]) -> str:

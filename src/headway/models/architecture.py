@@ -7,7 +7,7 @@ from headway.nn.layers import Activation, NormKind
 
 __all__ = ["Architecture", "Head", "LanguageHead", "Patches", "Pooling", "Positions", "RelativePositions", "Stack"]
 
-Pooling = Literal["first", "mean", "last"]
+Pooling = Literal["first", "first_two", "mean", "last"]
 Positions = Literal["learned", "sinusoidal", "sinusoidal_inclusive", "rotary", "relative"]
 
 
@@ -177,7 +177,8 @@ class Head:
     """From a sequence's vectors to one score a label."""
 
     pooling: Pooling = "first"
-    """Which vector is read: the first token's, the last one's, or the mean of all."""
+    """Which vector is read: the first token's, the last one's, or the mean of all. With `first_two`, those of the first
+    and of the second token have a layer each that scores, and the mean of both scores counts."""
 
     end_id: int | None = None
     """With `last` pooling: it is the last token of this id that is read, where the sequence has one; none: any."""

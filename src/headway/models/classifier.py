@@ -1,5 +1,6 @@
 """A classifier: a transformer, one pooled vector a sequence, and one score a label."""
 
+import torch
 from torch import Tensor, nn
 
 from headway.models.architecture import Architecture, Head
@@ -9,7 +10,7 @@ from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
 
-__all__ = ["Classifier", "Pooler"]
+__all__ = ["Classifier", "PairHead", "Pooler"]
 
 
 class Pooler(nn.Module):
@@ -26,6 +27,23 @@ class Pooler(nn.Module):
         """*Shape:* (sequences, d_model) → (sequences, d_model)."""
         pooled = self.activation(self.dense(self.dropout(sequence)))
         return pooled if self.norm is None else self.norm(pooled)
+
+
+class PairHead(nn.Module):
+    """The mean of two layers' scores: of a classifying token, and of one that learned from a teacher.
+
+    Source: Touvron et al. 2021, §4, "Classification with our approach".
+    """
+
+    def __init__(self, d_model: int, num_labels: int, bias: bool) -> None:
+        super().__init__()
+        self.first = nn.Linear(d_model, num_labels, bias)
+        self.second = nn.Linear(d_model, num_labels, bias)
+
+    def forward(self, pair: Tensor) -> Tensor:
+        """*Shape:* (sequences, 2, d_model) → (sequences, num_labels)."""
+        scores: Tensor = self.first(pair[:, 0]) + self.second(pair[:, 1])
+        return scores / 2
 
 
 class Classifier(nn.Module):
@@ -55,7 +73,8 @@ class Classifier(nn.Module):
         self._start_id = None if architecture.starts_with_last else architecture.start_id
         self.pooler = Pooler(stack.d_model, head, stack.norm_eps, stack.norm_bias) if head.pooler else None
         self.head_dropout = Dropout(head.dropout)
-        self.classification_head = nn.Linear(stack.d_model, num_labels, head.bias)
+        score = PairHead if head.pooling == "first_two" else nn.Linear
+        self.classification_head = score(stack.d_model, num_labels, head.bias)
 
     def forward(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
         """Logits.
@@ -81,11 +100,14 @@ class Classifier(nn.Module):
             memory = self.encoder(input, packing, token_types)
             again = shift_right(input, packing, self._start_id)
             hidden = self.decoder(again, packing, memory=(memory, packing), rows=rows)
+        if self.head.pooling == "first_two":
+            firsts = packing.offsets[:-1].long()
+            return torch.stack((hidden[firsts], hidden[firsts + 1]), dim=1)
         return packing.means(hidden) if rows is None else hidden
 
     def _rows(self, input: Tensor, packing: Packing) -> Tensor | None:
-        """The row of each sequence that the head reads; none where it reads all of them."""
-        if self.head.pooling == "mean":
+        """The row of each sequence that the head reads; none where it reads several."""
+        if self.head.pooling in ("mean", "first_two"):
             return None
         if self.head.pooling == "first":
             return packing.offsets[:-1].long()

@@ -103,11 +103,10 @@ FAMILY = Family(
         Alias("embeddings", "albert.embeddings"),
         Alias("encoder", "albert.encoder"),
         Alias("pooler", "albert.pooler"),
-        # A buffer that older versions saved, and heads of other tasks.
+        # A buffer that older versions saved, and heads of pretraining.
         Drop("albert.embeddings.position_ids"),
         Drop("predictions"),
         Drop("sop_classifier"),
-        Drop("qa_outputs"),
         Rename("albert.embeddings.word_embeddings", "encoder.embeddings.token"),
         Rename("albert.embeddings.position_embeddings", "encoder.embeddings.position"),
         Rename("albert.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),

@@ -220,9 +220,8 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
             "cls.predictions.decoder",
             "cls.predictions.bias",
         ),
-        # Heads of other tasks, and a pooler that only a classifier has.
+        # A head of pretraining, and a pooler that only a classifier has.
         Drop("cls.seq_relationship"),
-        Drop("qa_outputs"),
         Spare("bert.pooler"),
         Rename("bert.pooler.dense", "pooler.dense"),
         Rename("classifier", "classification_head"),

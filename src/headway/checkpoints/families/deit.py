@@ -4,20 +4,50 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.families.vit import image_config, image_encoder, image_rules
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Rename
+from headway.checkpoints.rules import Alias, Rename, Rule
 from headway.models.architecture import Architecture, Head
 
 __all__ = ["FAMILY"]
 
 
 def _architecture(config: ConfigReader) -> Architecture:
-    encoder = image_encoder(config, leading_tokens=2)
-    return Architecture(encoder=encoder, head=Head(pooler=False, dropout=0.0), **model_settings(config))
+    classes = config.config.get("architectures")
+    distilled = isinstance(classes, list) and any(str(name).endswith("WithTeacher") for name in classes)
+    head = Head(pooling="first_two" if distilled else "first", pooler=False, dropout=0.0)
+    return Architecture(encoder=image_encoder(config, leading_tokens=2), head=head, **model_settings(config))
+
+
+def _classifier(architecture: Architecture) -> str:
+    return "ForImageClassification" + ("WithTeacher" if _is_distilled(architecture) else "")
+
+
+def _is_distilled(architecture: Architecture) -> bool:
+    """Whether the token that learned from a teacher has a layer of its own that scores."""
+    return architecture.head is not None and architecture.head.pooling == "first_two"
+
+
+def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+    scores: tuple[Rule, ...] = (Rename("classifier", "classification_head"),)
+    if _is_distilled(architecture):
+        scores = (
+            Rename("cls_classifier", "classification_head.first"),
+            Rename("distillation_classifier", "classification_head.second"),
+        )
+    return (
+        # A checkpoint of the bare encoder has no prefix.
+        Alias("embeddings", "deit.embeddings"),
+        Alias("encoder", "deit.encoder"),
+        Alias("layers", "deit.layers"),
+        Alias("layernorm", "deit.layernorm"),
+        Alias("pooler", "deit.pooler"),
+        *image_rules("deit", ("cls_token", "distillation_token")),
+        *scores,
+    )
 
 
 FAMILY = Family(
     model_types={"deit": "DeiT"},
-    classifier="ForImageClassification",
+    classifier=_classifier,
     base="deit",
     architecture=_architecture,
     config=image_config,
@@ -29,14 +59,5 @@ FAMILY = Family(
         "image_mean": 0.5,
         "image_std": 0.5,
     },
-    weights=(
-        # A checkpoint of the bare encoder has no prefix.
-        Alias("embeddings", "deit.embeddings"),
-        Alias("encoder", "deit.encoder"),
-        Alias("layers", "deit.layers"),
-        Alias("layernorm", "deit.layernorm"),
-        Alias("pooler", "deit.pooler"),
-        *image_rules("deit", ("cls_token", "distillation_token")),
-        Rename("classifier", "classification_head"),
-    ),
+    weights=_weights,
 )

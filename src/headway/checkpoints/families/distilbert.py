@@ -59,12 +59,11 @@ FAMILY = Family(
         # A checkpoint of the bare encoder has no prefix.
         Alias("embeddings", "distilbert.embeddings"),
         Alias("transformer", "distilbert.transformer"),
-        # A buffer that older versions saved, and heads of other tasks.
+        # A buffer that older versions saved, and the head of pretraining.
         Drop("distilbert.embeddings.position_ids"),
         Drop("vocab_transform"),
         Drop("vocab_layer_norm"),
         Drop("vocab_projector"),
-        Drop("qa_outputs"),
         Rename("distilbert.embeddings.word_embeddings", "encoder.embeddings.token"),
         Rename("distilbert.embeddings.position_embeddings", "encoder.embeddings.position"),
         Rename("distilbert.embeddings.LayerNorm", "encoder.embeddings.norm"),

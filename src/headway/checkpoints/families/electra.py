@@ -43,11 +43,10 @@ FAMILY = Family(
     weights=(
         *block_rules("electra"),
         Alias("embeddings_project", "electra.embeddings_project"),
-        # Heads of other tasks.
+        # What pretraining predicted with.
         Drop("discriminator_predictions"),
         Drop("generator_predictions"),
         Drop("generator_lm_head"),
-        Drop("qa_outputs"),
         Rename("electra.embeddings_project", "encoder.embeddings.projection"),
         Rename("classifier.dense", "pooler.dense"),
         Rename("classifier.out_proj", "classification_head"),

@@ -91,8 +91,7 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
     return (
         *block_rules("roberta"),
         *language_head_rules(architecture, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
-        # Another task's head, and a pooler that the classifier does not use.
-        Drop("qa_outputs"),
+        # A pooler that the classifier does not use.
         Drop("pooler"),
         Drop("roberta.pooler"),
         Rename("classifier.dense", "pooler.dense"),
