@@ -189,7 +189,16 @@ def _t5(draw: random.Random, kind: str | None = None) -> Any:
         "num_heads": heads,
         "relative_attention_num_buckets": draw.choice([8, 32]),
         "relative_attention_max_distance": draw.choice([20, 128]),
-        "feed_forward_proj": draw.choice(["relu", "gated-gelu", "gated-silu"]),
+        **draw.choice(
+            [
+                {"feed_forward_proj": "relu"},
+                {"feed_forward_proj": "gated-gelu"},
+                {"feed_forward_proj": "gated-silu"},
+                # The two others have the last word.
+                {"feed_forward_proj": "gated-gelu", "dense_act_fn": "gelu"},
+                {"feed_forward_proj": "relu", "dense_act_fn": "gelu_pytorch_tanh", "is_gated_act": True},
+            ]
+        ),
         "tie_word_embeddings": draw.random() < 0.5,
         "decoder_start_token_id": 0,
         "classifier_dropout": draw.choice([0.0, 0.3]),

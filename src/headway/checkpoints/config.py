@@ -10,7 +10,7 @@ from typing import Any, TypeGuard, TypeVar
 from headway.errors import CheckpointError, cut
 from headway.nn.layers import Activation
 
-__all__ = ["ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json", "shown"]
+__all__ = ["ACTIVATIONS", "ACTIVATION_NAMES", "ConfigReader", "checkpoint_error", "read_json", "shown"]
 
 T = TypeVar("T")
 
@@ -84,13 +84,16 @@ class ConfigReader:
             return value
         return self._wrong(key, value, f"a whole number from {least} to {most:,}", min(default, most))
 
-    def width(self, key: str, default: int, heads_key: str, default_heads: int) -> tuple[int, int]:
-        """The width of a model and its number of attention heads, which divides it."""
+    def width(
+        self, key: str, default: int, heads_key: str, default_heads: int, *, paired: bool = False
+    ) -> tuple[int, int]:
+        """The width of a model and its number of attention heads, which divides it; `paired`, into even widths."""
         wrong = len(self.problems)
         d_model = self.size(key, default, most=2**16)
         num_heads = self.size(heads_key, default_heads, most=2**12)
-        if d_model % num_heads and len(self.problems) == wrong:
-            self.problems.append(f'"{key}" {d_model} does not divide by "{heads_key}" {num_heads}.')
+        if d_model % (num_heads * (2 if paired else 1)) and len(self.problems) == wrong:
+            twice = "2 × " if paired else ""
+            self.problems.append(f'"{key}" {d_model} does not divide by {twice}"{heads_key}" {num_heads}.')
         return d_model, num_heads
 
     def index(self, key: str, default: int) -> int:

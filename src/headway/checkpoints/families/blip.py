@@ -42,9 +42,8 @@ def _architecture(config: ConfigReader) -> Architecture:
 
 def _image_encoder(config: ConfigReader) -> Stack:
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
-    patches = Patches(
-        image_size=config.size("image_size", 384, most=2**13), patch_size=config.size("patch_size", 16, most=2**13)
-    )
+    image_size = config.size("image_size", 384, most=2**13)
+    patches = Patches(image_size=image_size, patch_size=config.size("patch_size", 16, most=image_size))
     return Stack(
         patches=patches,
         max_positions=patches.num_tokens,

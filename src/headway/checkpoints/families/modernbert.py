@@ -16,7 +16,7 @@ _POOLINGS: dict[str, Pooling] = {"cls": "first", "mean": "mean"}
 
 
 def _architecture(config: ConfigReader) -> Architecture:
-    d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
+    d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12, paired=True)
     num_layers = config.size("num_hidden_layers", 22, most=1000)
     every = config.size("global_attn_every_n_layers", 3, most=1000)
     kinds = config.listed("layer_types", [_LOCAL if n % every else _GLOBAL for n in range(num_layers)], num_layers)

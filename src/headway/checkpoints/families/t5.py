@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config import ACTIVATION_NAMES, ACTIVATIONS, ConfigReader
 from headway.checkpoints.families.bart import read_head
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare, nested
@@ -14,15 +14,11 @@ from headway.nn.layers import Activation
 
 __all__ = ["FAMILY"]
 
-# "gated-gelu" was trained with the tanh form.
 _FEED_FORWARDS: dict[str, tuple[bool, Activation]] = {
-    "relu": (False, "relu"),
-    "gelu": (False, "gelu"),
-    "gelu_new": (False, "gelu_tanh"),
-    "silu": (False, "silu"),
-    "gated-relu": (True, "relu"),
+    **{name: (False, activation) for name, activation in ACTIVATIONS.items()},
+    **{f"gated-{name}": (True, activation) for name, activation in ACTIVATIONS.items()},
+    # It was trained with the tanh form.
     "gated-gelu": (True, "gelu_tanh"),
-    "gated-silu": (True, "silu"),
 }
 
 
@@ -34,6 +30,9 @@ def _architecture(config: ConfigReader) -> Architecture:
         )
     d_model = config.size("d_model", 512, most=2**16)
     gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
+    # Where they are there, these have the last word.
+    gated = config.flag("is_gated_act", gated)
+    activation = config.activation("dense_act_fn", ACTIVATION_NAMES[activation])
     num_layers = config.size("num_layers", 6, most=1000)
     num_buckets = config.size("relative_attention_num_buckets", 32, most=2**16, least=4)
     encoder = Stack(
@@ -91,7 +90,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     assert encoder is not None
     assert decoder is not None
     assert encoder.relative is not None
-    forms = {form: name for name, form in _FEED_FORWARDS.items()}
+    activation = ACTIVATION_NAMES[encoder.activation]
     heads: dict[str, Any] = {}
     if architecture.language_head is not None:
         scaled = architecture.language_head.scale != 1
@@ -110,7 +109,9 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "relative_attention_num_buckets": encoder.relative.num_buckets,
         "relative_attention_max_distance": encoder.relative.max_distance,
         "layer_norm_epsilon": encoder.norm_eps,
-        "feed_forward_proj": forms[encoder.gated, encoder.activation],
+        "feed_forward_proj": f"gated-{activation}" if encoder.gated else activation,
+        "is_gated_act": encoder.gated,
+        "dense_act_fn": activation,
         "dropout_rate": encoder.dropout,
         "initializer_factor": architecture.initializer_std / 0.05,
         "pad_token_id": architecture.pad_id,

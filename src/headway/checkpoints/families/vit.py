@@ -14,9 +14,10 @@ __all__ = ["FAMILY", "image_config", "image_encoder", "image_rules"]
 def image_encoder(config: ConfigReader, leading_tokens: int = 1) -> Stack:
     """A pre-norm encoder of pictures, by the keys that ViT gave them."""
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
+    image_size = config.size("image_size", 224, most=2**13)
     patches = Patches(
-        image_size=config.size("image_size", 224, most=2**13),
-        patch_size=config.size("patch_size", 16, most=2**13),
+        image_size=image_size,
+        patch_size=config.size("patch_size", 16, most=image_size),
         num_channels=config.size("num_channels", 3, most=2**10),
         leading_tokens=leading_tokens,
     )
