@@ -15,6 +15,7 @@ from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
 from headway.nn.attention import attention
 from headway.nn.packing import Packing
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import EVERYWHERE, Sight
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _attend(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: Case,
         queries,
         keys,
         sight=case.sight,
-        bias=bias[0] if bias else None,
+        bias=ScoreBias(bias[0]) if bias else None,
         dropout_probability=dropout,
     )
 

@@ -13,6 +13,7 @@ from headway.nn.buckets import bucket
 from headway.nn.dropout import keep_mask, survivor_scale
 from headway.nn.multi_head import SelfAttention
 from headway.nn.packing import Packing
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import EVERYWHERE, Sight
 
 HEADS, HEAD_DIM = 3, 8
@@ -98,7 +99,8 @@ def test_sight_bias_and_scale_are_those_of_the_formula(sight: Sight, biased: boo
     expected = torch.cat(outputs)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        return attention(query, key, value, packing, packing, sight=sight, bias=bias, scale=scale)
+        added = None if bias is None else ScoreBias(bias)
+        return attention(query, key, value, packing, packing, sight=sight, bias=added, scale=scale)
 
     with torch.no_grad():
         torch.testing.assert_close(attend(*ours).double(), expected, atol=1e-6, rtol=1e-5)
@@ -202,7 +204,7 @@ def test_half_precision_hides_what_is_filled_in_and_stays_finite(
     results = []
     for kind in (torch.float64, dtype):
         q, k, v, bias = leaves = [tensor.to(dtype).to(kind).requires_grad_() for tensor in inputs]
-        attended = attention(q, k, v, packing, packing, sight=sight, bias=bias)
+        attended = attention(q, k, v, packing, packing, sight=sight, bias=ScoreBias(bias))
         results.append([attended.detach(), *torch.autograd.grad(attended, leaves, rows(packing, 8, kind))])
     for exact, ours in zip(*results, strict=True):
         assert float((ours.double() - exact).abs().max() / exact.abs().max()) < 2e-2

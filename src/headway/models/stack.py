@@ -17,6 +17,7 @@ from headway.nn.layers import (
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import RelativeBias, Rotation, rotation
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import Sight
 
 __all__ = ["Stack"]
@@ -109,15 +110,15 @@ class Stack(nn.Module):
         longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
         return self.embeddings(input, packing.positions + starts, longest, token_types)
 
-    def _bias(self, packing: Packing, cache: Cache | None) -> Tensor | None:
+    def _bias(self, packing: Packing, cache: Cache | None) -> ScoreBias | None:
         if self.relative_bias is None:
             return None
         if cache is None:
-            return self.relative_bias(0, packing.max_length, packing.max_length)
+            return ScoreBias(self.relative_bias(0, packing.max_length, packing.max_length))
         if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
             raise ValueError("with relative positions, sequences that are written together are equally long")
         before = cache.lengths[0]
-        return self.relative_bias(before, packing.max_length, before + packing.max_length)
+        return ScoreBias(self.relative_bias(before, packing.max_length, before + packing.max_length))
 
     def _block(self, layer: int) -> Block:
         block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]

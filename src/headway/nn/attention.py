@@ -27,9 +27,10 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from headway.nn.buckets import Buckets, Matrices, Run, bucket, equal_runs
+from headway.nn.buckets import Buckets, Matrices, Run, bucket, equal_runs, masks_in
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.packing import Packing
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import EVERYWHERE, Sight
 
 __all__ = ["attention", "formula", "fused_kernels", "varlen_takes"]
@@ -61,7 +62,7 @@ def attention(
     keys: Packing,
     *,
     sight: Sight = EVERYWHERE,
-    bias: Tensor | None = None,
+    bias: ScoreBias | None = None,
     scale: float | None = None,
     dropout_probability: float = 0.0,
 ) -> Tensor:
@@ -76,22 +77,23 @@ def attention(
         queries: Where the sequences start in `query`.
         keys: Where they start in `key` and `value`; as many sequences as `queries`.
         sight: Which keys each query sees. If not all, `queries` equals `keys`.
-        bias: Added to every sequence's scores. *Shape:* (heads, longest query, longest key)
+        bias: Added to every sequence's scores.
         scale: What Q·Kᵀ is multiplied by; 1/√d_k when none.
         dropout_probability: Share of attention weights set to zero; 0 outside training.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     if sight.sees_all(queries.max_length, keys.max_length):
         sight = EVERYWHERE
-    inputs = (query, key, value) if bias is None else (query, key, value, bias)
+    scores = None if bias is None else bias.scores
+    inputs = (query, key, value) if scores is None else (query, key, value, scores)
     training = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
     if query.device.type == "cpu" and not training and not dropout_probability:
-        return _inference_attention(query, key, value, equal_runs(queries, keys), sight, bias, scale)
+        return _inference_attention(query, key, value, equal_runs(queries, keys), sight, scores, scale)
     if dropout_probability == 0 and bias is None and varlen_takes(query.device, query.dtype, query.shape[-1]):
         return _varlen_attention(query, key, value, queries, keys, sight, scale)
     if query.device.type == "cpu" and query.dtype == torch.float32:
         buckets = bucket(queries, keys, query.shape[1], sight)
-        return _BlockAttention.apply(query, key, value, bias, buckets, scale, dropout_probability)
+        return _BlockAttention.apply(query, key, value, scores, buckets, scale, dropout_probability)
     return _fused_attention(query, key, value, queries, keys, sight, bias, scale, dropout_probability)
 
 
@@ -173,7 +175,7 @@ def _fused_attention(
     queries: Packing,
     keys: Packing,
     sight: Sight,
-    bias: Tensor | None,
+    bias: ScoreBias | None,
     scale: float,
     dropout_probability: float,
 ) -> Tensor:
@@ -186,16 +188,17 @@ def _fused_attention(
     buckets = bucket(queries, keys, 1, sight)
     sides = zip((query, key, value), (buckets.queries, buckets.keys, buckets.keys), strict=True)
     blocks = [matrices.split(_Fill.apply(rows.flatten(1)[:, None], matrices)) for rows, matrices in sides]
+    added = masks_in(buckets, query.dtype) if bias is None else bias.by_block(buckets, query.dtype)
     attended = []
     with fused_kernels(query.device):
-        for *block, mask in zip(*blocks, buckets.masks, strict=True):
+        for *block, mask in zip(*blocks, added, strict=True):
             q, k, v = (rows.unflatten(2, query.shape[1:]).transpose(1, 2) for rows in block)
             is_causal = mask is not None and bias is None and sight == Sight(causal=True)
             output = functional.scaled_dot_product_attention(
                 q,
                 k,
                 v,
-                attn_mask=None if is_causal else _added(mask, bias, q, k),
+                attn_mask=None if is_causal else mask,
                 dropout_p=dropout_probability,
                 is_causal=is_causal,
                 scale=scale,
@@ -214,16 +217,6 @@ def fused_kernels(device: torch.device) -> AbstractContextManager[None]:
     if device.type != "cuda":
         return nullcontext()
     return sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH])
-
-
-def _added(mask: Tensor | None, bias: Tensor | None, query: Tensor, key: Tensor) -> Tensor | None:
-    """What is added to a block's scores, in its precision: in half, what is unseen is as low as can be and finite."""
-    if mask is not None:
-        mask = mask.to(query.dtype).clamp_min(torch.finfo(query.dtype).min / 2)
-    if bias is None:
-        return mask
-    bias = bias[:, : query.shape[2], : key.shape[2]].to(query.dtype)
-    return bias[None] if mask is None else bias + mask
 
 
 class _Fill(torch.autograd.Function):

@@ -10,6 +10,7 @@ from headway.nn.layers import FeedForward
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation
+from headway.nn.score_bias import ScoreBias
 
 __all__ = ["Block", "Memory"]
 
@@ -65,7 +66,7 @@ class Block(nn.Module):
         packing: Packing,
         *,
         rotation: Rotation | None = None,
-        bias: Tensor | None = None,
+        bias: ScoreBias | None = None,
         memory: Memory | None = None,
         cache: LayerCache | None = None,
         rows: Tensor | None = None,

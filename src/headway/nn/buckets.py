@@ -16,7 +16,7 @@ from torch import Tensor
 from headway.nn.packing import Packing, outliving
 from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs"]
+__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs", "masks_in"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
@@ -109,7 +109,7 @@ class Matrices:
         return vectors.index_select(0, self._places).view(-1, self.num_heads, vectors.shape[-1])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself: what is kept for one is found by it
 class Buckets:
     """A packed batch as blocks."""
 
@@ -153,6 +153,14 @@ def _bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight, devic
             masks.append(_mask(run, lengths[: run.num_sequences], sight, device))
             del lengths[: run.num_sequences]
     return Buckets(order, runs, masks, query_matrices, key_matrices)
+
+
+@lru_cache(maxsize=16)
+def masks_in(buckets: Buckets, dtype: torch.dtype) -> list[Tensor | None]:
+    """The blocks' masks in another precision: in half, what is unseen is as low as can be and finite."""
+    with outliving():
+        lowest = torch.finfo(dtype).min / 2
+        return [None if mask is None else mask.to(dtype).clamp_min(lowest) for mask in buckets.masks]
 
 
 @lru_cache(maxsize=16)

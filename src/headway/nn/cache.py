@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from headway.nn.attention import fused_kernels
 from headway.nn.packing import Packing
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import Sight
 
 __all__ = ["Cache", "LayerCache"]
@@ -34,7 +35,7 @@ class LayerCache:
         value: Tensor,
         packing: Packing,
         sight: Sight,
-        bias: Tensor | None,
+        bias: ScoreBias | None,
         scale: float | None,
     ) -> Tensor:
         """Add the new tokens, and let their queries attend to all tokens of their sequences so far.
@@ -47,7 +48,7 @@ class LayerCache:
             value: Of the new tokens.
             packing: How many new tokens each sequence has.
             sight: Which keys each query sees.
-            bias: Added to the scores. *Shape:* (heads, new tokens, all tokens); then all sequences are equally long.
+            bias: Added to the scores of the new tokens with all; then all sequences are equally long.
             scale: As in `attention`.
         """
         before = self.lengths
@@ -65,7 +66,8 @@ class LayerCache:
             )
             mask = (torch.stack(masks) & there[:, None])[:, None]
         if bias is not None:
-            mask = bias if mask is None else bias.masked_fill(~mask, torch.finfo(bias.dtype).min)
+            scores = bias.scores
+            mask = scores if mask is None else scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
         with fused_kernels(query.device):
             attended = functional.scaled_dot_product_attention(block, keys, values, attn_mask=mask, scale=scale)
         return packing.pack(attended.transpose(1, 2))

@@ -7,6 +7,7 @@ from headway.nn.cache import LayerCache
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
+from headway.nn.score_bias import ScoreBias
 from headway.nn.sight import EVERYWHERE, Sight
 
 __all__ = ["CrossAttention", "SelfAttention"]
@@ -45,7 +46,7 @@ class SelfAttention(nn.Module):
         packing: Packing,
         *,
         rotation: Rotation | None = None,
-        bias: Tensor | None = None,
+        bias: ScoreBias | None = None,
         cache: LayerCache | None = None,
     ) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model).
@@ -54,7 +55,7 @@ class SelfAttention(nn.Module):
             input: One row a token.
             packing: Where the sequences start.
             rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores. *Shape:* (heads, longest sequence, longest sequence)
+            bias: Added to the scores.
             cache: Keys and values of the tokens before these; those of these are added to it.
         """
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
@@ -83,7 +84,7 @@ class SelfAttention(nn.Module):
         return self._attend(query, key, value, packing.firsts, packing, None)
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: Tensor | None
+        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: ScoreBias | None
     ) -> Tensor:
         probability = self.dropout if self.training else 0.0
         attended = attention(
