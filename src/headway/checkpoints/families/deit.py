@@ -4,7 +4,7 @@ from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.families.vit import image_config, image_encoder, image_rules
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Rename, Rule
+from headway.checkpoints.rules import Rename, Rule
 from headway.models.architecture import Architecture, Head
 
 __all__ = ["FAMILY"]
@@ -34,12 +34,6 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
             Rename("distillation_classifier", "classification_head.second"),
         )
     return (
-        # A checkpoint of the bare encoder has no prefix.
-        Alias("embeddings", "deit.embeddings"),
-        Alias("encoder", "deit.encoder"),
-        Alias("layers", "deit.layers"),
-        Alias("layernorm", "deit.layernorm"),
-        Alias("pooler", "deit.pooler"),
         *image_rules("deit", ("cls_token", "distillation_token")),
         *scores,
     )

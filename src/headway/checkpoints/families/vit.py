@@ -66,6 +66,8 @@ def image_rules(base: str, leading_tokens: tuple[str, ...]) -> tuple[Rule, ...]:
     theirs, ours = f"{base}.encoder.layer.{{n}}", "encoder.blocks.{n}"
     newer = f"{base}.layers.{{n}}"
     return (
+        # A checkpoint of the bare encoder has no prefix.
+        *(Alias(part, f"{base}.{part}") for part in ("embeddings", "encoder", "layers", "layernorm", "pooler")),
         # Newer versions of the library call some modules otherwise.
         *(
             Alias(f"{newer}.attention.{new}_proj", f"{theirs}.attention.attention.{old}")
@@ -107,12 +109,6 @@ FAMILY = Family(
     config=image_config,
     image_processor={"size": {"height": 224, "width": 224}, "resample": 2, "image_mean": 0.5, "image_std": 0.5},
     weights=(
-        # A checkpoint of the bare encoder has no prefix.
-        Alias("embeddings", "vit.embeddings"),
-        Alias("encoder", "vit.encoder"),
-        Alias("layers", "vit.layers"),
-        Alias("layernorm", "vit.layernorm"),
-        Alias("pooler", "vit.pooler"),
         *image_rules("vit", ("cls_token",)),
         Rename("classifier", "classification_head"),
     ),
