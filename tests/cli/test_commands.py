@@ -77,6 +77,32 @@ def test_a_file_of_texts_keeps_its_order_and_becomes_csv(trained, reviews_file, 
         assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_rows_that_a_prediction_skips_are_listed_and_the_others_keep_their_numbers(trained, headway_command, tmp_path):
+    rows = ['{"text": "a good one"}', '{"error": "timeout"}', '{"text": null}', '{"text": ["a"]}', "nonsense"]
+    (tmp_path / "odd.jsonl").write_text("\n".join([*rows, '{"text": "the last one"}']) + "\n")
+    words = ["predict", trained, "--input", tmp_path / "odd.jsonl"]
+    refused = headway_command(*words)
+    assert refused.returncode == 2
+    assert "odd.jsonl, row 2: 'text' is missing. Fill it in, or leave such rows out with --skip-bad-rows." in (
+        refused.stderr
+    )
+    done = headway_command(*words, "--skip-bad-rows")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(answer["row"], answer["text"]) for answer in answers] == [(1, "a good one"), (6, "the last one")]
+    assert "4 rows could not be read and were skipped." in done.stderr
+    for bad in ("row 2: 'text' is missing", "row 3: 'text' is empty", "row 4: 'text' holds a list", "row 5 (line 5)"):
+        assert bad in done.stderr
+
+
+def test_a_prediction_of_nothing_but_bad_rows_is_an_error(trained, headway_command, tmp_path):
+    (tmp_path / "other.csv").write_text("id,name\n1,Ada\n2,Bo\n")
+    done = headway_command("predict", trained, "--input", tmp_path / "other.csv", "--skip-bad-rows")
+    assert done.returncode == 2
+    assert "none of the 2 rows can be used" in done.stderr
+    assert "'id', 'name'" in done.stderr
+
+
 def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file, headway_command, tmp_path):
     report = tmp_path / "report.html"
     done = headway_command("evaluate", trained, reviews_file, "--json", "--report", report)

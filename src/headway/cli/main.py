@@ -108,6 +108,13 @@ def predict(
     input_format: Annotated[
         str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not tell.")
     ] = None,
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-rows",
+            help="Leave out unusable rows; count and list them. Answers keep the row numbers of the input.",
+        ),
+    ] = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -121,6 +128,7 @@ def predict(
         output=output,
         format=format,
         input_format=input_format,
+        skip_bad_rows=skip_bad_rows,
         device=device,
         precision=precision,
     )

@@ -10,7 +10,7 @@ from headway.data.labels import label_name, raw_labels
 from headway.data.pool import SHOWN, Finding, Pool, Severity, count_rows
 from headway.data.splits import Splits
 
-__all__ = ["Finding", "LengthsOf", "check", "left_out"]
+__all__ = ["Finding", "LengthsOf", "check", "left_out", "skipped_message"]
 
 LengthsOf = Callable[[Sequence[Example]], list[tuple[int, int]]]
 """For each example: the number of its tokens before any is cut off, and how many of them are unknown."""
@@ -57,8 +57,8 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
     findings = []
     if skipped:
         listed = [row for part in tables for row in part.table.bad_rows.listed][:SHOWN]
-        message = f"{count_rows(skipped)} could not be read and {_were(skipped)} skipped."
         examples = tuple(f"{row.where}: {row.reason}" for row in listed)
+        message = skipped_message(skipped)
         findings.append(Finding("bad_rows", "warning", message, skipped, skipped / total, examples))
     if no_label:
         wheres = [part.table.where(int(row)) for part in tables for row in part.left_out.empty_labels[:SHOWN]]
@@ -71,6 +71,11 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
     severity: Severity = "note" if no_text else "ok"
     findings.append(Finding("empty_texts", severity, message, no_text, no_text / total, tuple(wheres[:SHOWN])))
     return findings
+
+
+def skipped_message(count: int) -> str:
+    """How rows are called that were left out because they cannot be used."""
+    return f"{count_rows(count)} could not be read and {_were(count)} skipped."
 
 
 def _balance(pool: Pool) -> Finding:

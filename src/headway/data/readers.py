@@ -19,7 +19,7 @@ from headway.errors import DataError
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["BadRow", "BadRows", "Table", "read", "stream"]
+__all__ = ["BadRow", "BadRows", "Faults", "Table", "read", "stream"]
 
 _SPLITS = {"train": "train", "valid": "validation", "dev": "validation", "val": "validation", "test": "test"}
 _READABLE = "CSV, TSV, JSON lines (.jsonl) and Parquet, each also gzipped (.gz)"
@@ -48,7 +48,7 @@ def read(source: str, *, skip_bad_rows: bool = False) -> dict[str, Table]:
 
 
 def stream(
-    source: str | Path | BinaryIO, *, format: Format | None = None, skip_bad_rows: bool = False
+    source: str | Path | BinaryIO, *, format: Format | None = None, faults: Faults | None = None
 ) -> Iterator[dict[str, object]]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
@@ -56,7 +56,8 @@ def stream(
         source: As for `read`, or a text file (.txt: one text per line, in the column "text"), or an open binary file,
             or "-" for the standard input. A row of a pipe is given as soon as its line has come.
         format: What the file is; by default its name decides, and for a pipe its first line: JSON lines or plain text.
-        skip_bad_rows: Leave out rows that cannot be read instead of failing.
+        faults: What happens to rows that cannot be read, and where those that are skipped are remembered; by default
+            the first one is an error.
 
     Yields:
         One row: column name -> value; texts only from CSV, any JSON value from JSON lines.
@@ -64,7 +65,7 @@ def stream(
     Raises:
         DataError: As for `read`.
     """
-    faults = Faults(skip_bad_rows)
+    faults = faults or Faults()
     if isinstance(source, str | Path) and str(source) != "-":
         yield from _stream_named(str(source), format, faults)
         return
