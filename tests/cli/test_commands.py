@@ -111,7 +111,11 @@ def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file,
     accuracy = record["scores"]["metrics"]["accuracy"]
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
     assert record["rows"] == {"test": 400}
-    assert report.read_text().startswith("<!DOCTYPE html>") or report.read_text().startswith("<!doctype html>")
+    assert record["folder"] == str(trained)
+    page = report.read_text()
+    assert page.lower().startswith("<!doctype html>")
+    assert f"Evaluation of {trained}" in page
+    assert f"headway predict {trained}" in page
 
 
 def test_rows_that_an_evaluation_skips_are_told(trained, reviews_file, headway_command, tmp_path):

@@ -61,7 +61,6 @@ def render(record: Record) -> str:
 
     Every word that came from the user's files is escaped. The same record gives the same page.
     """
-    folder = str(record.settings.get("output") or "MODEL")
     return (
         _environment()
         .get_template("report.html")
@@ -87,8 +86,8 @@ def render(record: Record) -> str:
             settings=list(_flat(record.settings)),
             paired=all(baseline.lead for baseline in record.baselines),
             created=record.created[:16].replace("T", " "),
-            folder=shlex.quote(folder),
-            folder_in_python=repr(folder),
+            folder=shlex.quote(record.folder),
+            folder_in_python=repr(record.folder),
             colours=charts.COLOURS,
             max_text=_MAX_TEXT,
         )
@@ -121,7 +120,7 @@ def _pictures(record: Record) -> dict[str, object]:
         "curves": [(chart.title, Markup(chart.svg)) for chart in charts.curve_charts(record)],
         "confusion": Markup(charts.confusion_svg(scores.confusion, record.label_names)) if scores.confusion else None,
         "reliability": Markup(charts.reliability_svg(scores.reliability)) if scores.reliability else None,
-        "balance": Markup(charts.balance_svg(counts, record.label_names)) if counts else None,
+        "balance": Markup(charts.balance_svg(counts, record.rows, record.label_names)) if counts else None,
     }
 
 

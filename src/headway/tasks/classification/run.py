@@ -77,7 +77,7 @@ def train_classifier(
     reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
     reporter.note(examples.splits.description)
     reporter.stage(f"{'Making' if is_scratch(model) else 'Loading'} {model}")
-    classifier = _untrained(model, examples, settings, device, reporter)
+    classifier = _untrained(model, examples, settings, device, folder, reporter)
 
     reporter.stage("Checking the data")
     findings = examples.findings(classifier.engine.encoder)
@@ -86,8 +86,7 @@ def train_classifier(
     folder.open({**request, **settings.model_dump()}, resume=resume)
     outcome = fit(classifier.engine, examples, settings, metric, folder, reporter, resume=resume)
     reporter.stage("Measuring")
-    asked = {**settings.model_dump(), "output": str(folder.folder)}
-    record = measure_run(classifier, examples, findings, outcome, asked, base_model=model)
+    record = measure_run(classifier, examples, findings, outcome, settings.model_dump(), base_model=model)
     classifier.save(folder.folder, record)
     folder.states.remove()
     reporter.result(record, str(folder.folder))
@@ -95,7 +94,12 @@ def train_classifier(
 
 
 def _untrained(
-    model: str, data: ClassificationData, settings: Settings, device: torch.device, reporter: Reporter
+    model: str,
+    data: ClassificationData,
+    settings: Settings,
+    device: torch.device,
+    folder: RunFolder,
+    reporter: Reporter,
 ) -> TextClassifier:
     """A classifier for the data's labels, not trained yet."""
     seed_everything(settings.seed)
@@ -109,7 +113,7 @@ def _untrained(
         device,
         precision,
     )
-    return TextClassifier(engine, data.labels, loaded.config, data.columns)
+    return TextClassifier(engine, data.labels, loaded.config, data.columns, folder=str(folder.folder))
 
 
 def _from_checkpoint(
