@@ -45,7 +45,7 @@ METRICS = {
         "Calibration error",
         False,
         "Expected calibration error (ECE): by how much confidence and accuracy differ on average, over 15 bins of "
-        "confidence. 0 is best. On few rows chance alone raises it.",
+        "confidence. 0 is best. On few rows chance alone raises it, which its interval allows for.",
     ),
     "micro_f1": Metric("Micro-F1", False, "F1 over all label decisions together, so common labels count most."),
     "mean_average_precision": Metric(
