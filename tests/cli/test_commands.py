@@ -182,6 +182,7 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
         (["train", "nothing.csv"], "nothing.csv"),
         (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
         (["train", "sample:reviews", "--task", "chess"], "classification"),
+        (["train", "sample:reviews", "--test", "nothing.csv"], "nothing.csv: no such file"),
         (["predict", "nothing", "text"], "nothing"),
         (["predict", "nothing", "--input", "x", "--input-format", "docx"], "jsonl"),
         (["predict", "nothing", "text", "--output", "answers.docx"], ".jsonl or .csv"),
@@ -196,6 +197,25 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "scratch:huge"], "scratch:huge: there is no such size"),
+        (["--model", "scratch:tiny", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
+        (["--model", "minilm", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
+        (["--model", "minilm", "--set", "freeze_blocks=7"], "freeze_blocks = 7: this model has 6 blocks"),
+        (["--model", "minilm", "--set", "metric=bleu"], "metric = 'bleu': there is no such figure"),
+        (["--model", "no/such"], "no/such"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_data_is_read(headway_command, tmp_path, words, message):
+    (tmp_path / "broken.csv").write_text("text,label\none field\n")
+    done = headway_command("train", tmp_path / "broken.csv", *words, "--output", tmp_path / "run")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Reading" not in done.stderr
 
 
 def test_ctrl_c_before_the_training_is_answered(start_headway, tmp_path):

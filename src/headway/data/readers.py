@@ -19,7 +19,7 @@ from headway.errors import DataError
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["BadRow", "BadRows", "Faults", "Table", "read", "stream"]
+__all__ = ["BadRow", "BadRows", "Faults", "Table", "read", "require", "stream"]
 
 _SPLITS = {"train": "train", "valid": "validation", "dev": "validation", "val": "validation", "test": "test"}
 _READABLE = "CSV, TSV, JSON lines (.jsonl) and Parquet, each also gzipped (.gz)"
@@ -45,6 +45,16 @@ def read(source: str, *, skip_bad_rows: bool = False) -> dict[str, Table]:
 
     splits = _files_by_split(source)
     return {name: read_table(source, files, skip_bad_rows=skip_bad_rows) for name, files in splits.items()}
+
+
+def require(source: str) -> None:
+    """Make sure that there is something to read, without reading it; what the hub has is not asked for.
+
+    Raises:
+        DataError: There is no such file, folder or sample, or no file of rows.
+    """
+    if not source.startswith("hub:"):
+        _files_by_split(source)
 
 
 def stream(
