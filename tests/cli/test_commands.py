@@ -218,14 +218,26 @@ def test_what_cannot_work_is_refused_before_the_data_is_read(headway_command, tm
     assert "Reading" not in done.stderr
 
 
-def test_ctrl_c_before_the_training_is_answered(start_headway, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_the_training_is_answered(start_headway, tmp_path, number):
     process = start_headway("train", "sample:reviews", "--model", "scratch:tiny", "--output", tmp_path / "run")
     assert "Reading" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted." in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_a_pipe_is_awaited_is_answered(trained, start_headway, number):
+    process = start_headway("predict", trained, stdin=subprocess.PIPE)
+    process.stdin.write("a text\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["text"] == "a text"
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 130  # while its pipe is still open
+    assert process.communicate()[1].startswith("headway: interrupted.")
 
 
 def test_a_finished_model_is_not_overwritten_unasked(trained, reviews_file, headway_command):

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `headway --help` answers at once: each command imports what it needs.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -181,6 +182,8 @@ _INTERRUPTED = 130
 
 def run() -> NoReturn:
     """Run the command line: errors of Headway become one sentence on stderr and their exit status."""
+    # A scheduler's SIGTERM is answered as Ctrl-C is. While a model is trained the loop listens to both itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except HeadwayError as error:

@@ -79,7 +79,8 @@ def stream(
     if isinstance(source, str | Path) and str(source) != "-":
         yield from _stream_named(str(source), format, faults)
         return
-    pipe = sys.stdin.buffer if isinstance(source, str | Path) else source
+    # Not sys.stdin.buffer: should another thread wait for it when Python ends, Python aborts.
+    pipe = open(sys.stdin.fileno(), "rb", closefd=False) if isinstance(source, str | Path) else source  # noqa: SIM115
     name = "standard input" if isinstance(source, str | Path) else str(getattr(source, "name", "the pipe"))
     opened, found = open_pipe(pipe, name, format)
     for row in rows_of(opened, name, found, faults):
