@@ -183,6 +183,9 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
         (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
         (["train", "sample:reviews", "--task", "chess"], "classification"),
         (["train", "sample:reviews", "--test", "nothing.csv"], "nothing.csv: no such file"),
+        (["train", "--config", "nope.toml"], "nope.toml: could not be read: no such file or directory. Give"),
+        (["train", "--config", "/"], "/: could not be read: is a directory. Give"),
+        (["train", "--config", "nope.json"], "nope.json: could not be read: no such file or directory. Give"),
         (["predict", "nothing", "text"], "nothing"),
         (["predict", "nothing", "--input", "x", "--input-format", "docx"], "jsonl"),
         (["predict", "nothing", "text", "--output", "answers.docx"], ".jsonl or .csv"),
@@ -196,6 +199,7 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Errno" not in done.stderr
     assert not (tmp_path / "out" / "config.json").exists()
 
 

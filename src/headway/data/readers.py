@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from headway.data.formats import DataFile, Format, format_of_name, open_file, open_pipe
 from headway.data.rows import BadRow, BadRows, Faults, rows_of
 from headway.data.table import Places, Table
-from headway.errors import DataError
+from headway.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import datasets
@@ -186,7 +186,7 @@ def _read_hub(source: str) -> dict[str, Table]:
     try:
         found = datasets.load_dataset(name, *config)
     except Exception as error:  # the hub's library raises many kinds, also from below it
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(reason_of(error).split())[:300] or type(error).__name__
         raise DataError(
             f"{source} could not be loaded from the hub: {reason.rstrip('.')}. "
             "Check the name and the network, or download the data set and give its file or folder."

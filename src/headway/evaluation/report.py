@@ -177,13 +177,8 @@ def _contenders(record: Record) -> list[dict[str, object]]:
 
 def _contender(record: Record, baseline: Baseline, name: str) -> dict[str, object]:
     lead, metric = lead_of(record.scores, baseline, name), METRICS[name]
-    scale, unit = (100, " points") if metric.percent else (1, "")
-    digits = 1 if metric.percent else 3
-    text = (
-        f"{scale * lead.value:+.{digits}f}{unit}",
-        f"{scale * lead.low:+.{digits}f} to {scale * lead.high:+.{digits}f}",
-    )
-    value, ends = (part.replace("-", "\N{MINUS SIGN}") for part in text)
+    value = metric.show_difference(lead.value) + (" points" if metric.percent else "")
+    ends = f"{metric.show_difference(lead.low)} to {metric.show_difference(lead.high)}"
     return {
         "name": baseline.name,
         "description": baseline.description,
