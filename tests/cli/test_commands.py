@@ -183,6 +183,9 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
         (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
         (["train", "sample:reviews", "--task", "chess"], "classification"),
         (["train", "sample:reviews", "--test", "nothing.csv"], "nothing.csv: no such file"),
+        (["train", "x" * 5000], "xxx…: file name too long."),
+        (["predict", "x" * 5000, "text"], "xxx…: file name too long."),
+        (["inspect", "sample:reviews", "--set", "max_length=1000"], "this model reads at most 512 tokens"),
         (["train", "--config", "nope.toml"], "nope.toml: could not be read: no such file or directory. Give"),
         (["train", "--config", "/"], "/: could not be read: is a directory. Give"),
         (["train", "--config", "nope.json"], "nope.json: could not be read: no such file or directory. Give"),
@@ -220,6 +223,23 @@ def test_what_cannot_work_is_refused_before_the_data_is_read(headway_command, tm
     assert done.returncode == 2
     assert message in done.stderr
     assert "Reading" not in done.stderr
+
+
+def test_a_validation_file_with_other_columns_is_told(headway_command, reviews_file, tmp_path):
+    (tmp_path / "stars.csv").write_text("review,stars\nfine,1\nbad,2\n")
+    words = ["--model", "scratch:tiny", "--validation", tmp_path / "stars.csv", "--output", tmp_path / "run"]
+    done = headway_command("train", reviews_file, *words)
+    assert done.returncode == 2
+    assert "stars.csv has no column 'label'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_evaluation_cuts_texts_where_it_is_told_to(trained, reviews_file, headway_command):
+    whole, short = (
+        json.loads(headway_command("evaluate", trained, reviews_file, "--json", *words).stdout)["scores"]["metrics"]
+        for words in ([], ["--set", "max_length=4"])
+    )
+    assert whole != short
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -223,5 +223,8 @@ def test_a_value_without_a_defined_draw_is_kept():
 def test_no_rows_and_broken_probabilities_are_explained():
     with pytest.raises(HeadwayError, match="no rows to score"):
         score(np.zeros(0, dtype=np.int64), np.zeros((0, 2)), names(2))
+    broken = np.array([[0.5, 0.5], [np.nan, 0.5]])
     with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
-        score(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, 0.5]]), names(2))
+        score(np.array([0, 1]), broken, names(2))
+    with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
+        lead(np.array([0, 1]), broken, np.eye(2))

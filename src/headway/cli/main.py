@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import headway
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, UserError, cut, reason_of
 
 __all__ = ["app", "run"]
 
@@ -193,6 +193,11 @@ def run() -> NoReturn:
         if ending.code == _INTERRUPTED:  # typer's own answer to Ctrl-C, which is silent
             _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
         raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _say(f"{cut(str(error.filename))}: {reason_of(error)}. Check the name, and what you may do there.")
+        sys.exit(UserError.exit_status)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise

@@ -127,6 +127,7 @@ def lead(
     for both models move both figures together. An interval that leaves out 0 means that the two can be told apart.
     For ECE, where less is better, a negative difference is the good one.
     """
+    _require_finite(probabilities)
     ours = _draw(targets, probabilities, multi, seed, resamples).figures
     theirs = _draw(targets, other, multi, seed, resamples).figures
     differences = {name: ours[name] - theirs[name] for name in ours}
@@ -136,12 +137,7 @@ def lead(
 def _check(targets: AnyArray, probabilities: AnyArray, label_names: Sequence[str], multi: bool) -> None:
     if not len(targets):
         raise HeadwayError("There are no rows to score. Give a file with at least one labelled row.")
-    if not np.isfinite(probabilities).all():
-        rows = int((~np.isfinite(probabilities)).any(axis=1).sum())
-        raise HeadwayError(
-            f"The model's probabilities are not finite for {rows} of {len(targets)} rows, so it cannot be scored. "
-            "Its weights are damaged, or its training diverged: train again with a lower learning rate."
-        )
+    _require_finite(probabilities)
     shape = (len(targets), len(label_names))
     if probabilities.shape != shape or targets.shape != (shape if multi else shape[:1]):
         raise ValueError(f"targets {targets.shape} and probabilities {probabilities.shape} do not fit {shape}")
@@ -150,6 +146,15 @@ def _check(targets: AnyArray, probabilities: AnyArray, label_names: Sequence[str
     highest = 1 if multi else len(label_names) - 1
     if targets.min() < 0 or targets.max() > highest:
         raise ValueError(f"targets must lie between 0 and {highest}")
+
+
+def _require_finite(probabilities: AnyArray) -> None:
+    broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if broken:
+        raise HeadwayError(
+            f"The model's probabilities are not finite for {broken} of {len(probabilities)} rows, so it cannot be "
+            "scored. Its weights are damaged, or its training diverged: train again with a lower learning rate."
+        )
 
 
 def _figure_interval(name: str, draws: _Draws, rows: int) -> Interval:

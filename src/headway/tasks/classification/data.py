@@ -72,7 +72,7 @@ def read_classification_data(
     )
     labels = find_labels(tables["train"], columns)
     examples = {
-        split: make_examples(table, columns, labels, skip_bad_rows=settings.skip_bad_rows)
+        split: make_examples(table, _same_columns(table, columns), labels, skip_bad_rows=settings.skip_bad_rows)
         for split, table in tables.items()
         if sources[split] != data or is_labelled(table, columns)  # hub data sets often hide the labels of the test rows
     }
@@ -102,6 +102,15 @@ def read_labelled(source: str, columns: Columns | None, labels: Labels, settings
         label=settings.label_column or (columns.labels if columns else None) or None,
     )
     return make_examples(table, found, labels, skip_bad_rows=settings.skip_bad_rows)
+
+
+def _same_columns(table: Table, columns: Columns) -> Columns:
+    """The columns of the training as another table has them.
+
+    Raises:
+        DataError: It lacks one.
+    """
+    return find_columns(table, text=columns.text, text_pair=columns.text_pair, label=columns.labels)
 
 
 def _only_table(source: str, split: str, skip_bad_rows: bool) -> Table:
