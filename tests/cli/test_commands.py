@@ -234,6 +234,14 @@ def test_a_validation_file_with_other_columns_is_told(headway_command, reviews_f
     assert "Traceback" not in done.stderr
 
 
+def test_a_split_without_labels_is_told_to_be_left_aside(headway_command, reviews_file, trained, tmp_path):
+    (tmp_path / "train.csv").write_text(reviews_file.read_text())
+    (tmp_path / "test.csv").write_text("text\n" + "a text without a label\n" * 20)
+    done = headway_command("inspect", tmp_path, "--model", trained, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["split"].endswith(f"rows of {tmp_path} have no labels and were left aside.")
+
+
 def test_an_evaluation_cuts_texts_where_it_is_told_to(trained, reviews_file, headway_command):
     whole, short = (
         json.loads(headway_command("evaluate", trained, reviews_file, "--json", *words).stdout)["scores"]["metrics"]

@@ -1,7 +1,7 @@
 """From files to split, checked examples."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +85,10 @@ def read_classification_data(
         test_share=min(settings.test_share, share_cap),
         seed=settings.seed,
     )
+    unlabelled = [split for split in tables if split not in examples]
+    if unlabelled:
+        told = f" The {' and '.join(unlabelled)} rows of {data} have no labels and were left aside."
+        splits = replace(splits, description=splits.description + told)
     return ClassificationData(splits, columns, labels, sources)
 
 
