@@ -74,7 +74,7 @@ def cut(text: str, most: int = 60) -> str:
 
 def reason_of(error: Exception) -> str:
     """Why something failed, in words: of the system's errors neither the number nor, once more, the path."""
-    return (error.strerror or str(error)).lower() if isinstance(error, OSError) else str(error)
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
 
 
 @contextmanager
