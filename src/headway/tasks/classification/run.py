@@ -76,9 +76,7 @@ def train_classifier(
     reporter.stage(f"Reading {data}")
     examples = read_classification_data(data, validation, test, settings)
     metric = choose_metric(settings.metric, examples.labels.multi)
-    names = examples.columns
-    reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
-    reporter.note(examples.splits.description)
+    _tell_columns(examples, reporter)
     reporter.stage(f"{'Making' if base is None else 'Loading'} {model}")
     classifier = _untrained(model, base, examples, settings, device, folder, reporter)
 
@@ -110,6 +108,11 @@ def _look_ahead(sources: list[str], model: str, settings: Settings) -> Path | No
     sequence_limit(architecture, settings.max_length)
     freeze(empty_classifier(architecture, num_labels=2), settings.freeze_blocks)
     return base
+
+
+def _tell_columns(data: ClassificationData, reporter: Reporter) -> None:
+    reporter.note(f"Texts are in {' and '.join(data.columns.texts)}, labels in {', '.join(data.columns.labels)}.")
+    reporter.note(data.splits.description)
 
 
 def _untrained(
