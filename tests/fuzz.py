@@ -432,7 +432,7 @@ def read_data(folder: Path) -> None:
     from headway.data.columns import find_columns
     from headway.data.examples import make_examples
     from headway.data.labels import find_labels
-    from headway.data.readers import read, stream
+    from headway.data.readers import Faults, read, stream
 
     file = folder / folder.name.removeprefix("data-")
 
@@ -445,7 +445,7 @@ def read_data(folder: Path) -> None:
     _each(
         lambda: examples(False),
         lambda: examples(True),
-        lambda: sum(1 for _ in stream(file, skip_bad_rows=True)),
+        lambda: sum(1 for _ in stream(file, faults=Faults(skip=True))),
         lambda: sum(1 for _ in stream(file)),
     )
 

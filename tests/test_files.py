@@ -1,5 +1,6 @@
 """Writing without losing."""
 
+import errno
 import subprocess
 import sys
 
@@ -58,3 +59,13 @@ except HeadwayError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == f"{tmp_path / 'file'}: could not be written: file too large.", done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_may_not_be_written_is_told_without_an_option_that_the_command_may_lack(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("headway.files.tempfile.mkstemp", refuse)  # a superuser may write anywhere
+    with pytest.raises(HeadwayError, match=r"report\.html: could not be written: you may not write there") as refusal:
+        write_atomically(tmp_path / "report.html", "")
+    assert "--" not in str(refusal.value)

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from headway.data.checks import Finding
+from headway.data.checks import Finding, skipped_message
+from headway.data.rows import BadRows
 from headway.evaluation.record import Record
 from headway.tasks.reporter import Reporter
 from headway.training.events import Event
@@ -48,6 +49,16 @@ class ConsoleReporter(Reporter):
             if finding.severity == "warning":
                 for example in finding.examples[:2]:
                     self.console.print(f"      [dim]{escape(example)}[/]")
+
+    def skipped(self, rows: BadRows) -> None:
+        """The rows that a prediction left out, each with its reason: no report tells them again."""
+        if not rows.count:
+            return
+        self.console.print(f"  {_MARKS['warning']} {skipped_message(rows.count)}")
+        for row in rows.listed:
+            self.console.print(f"      [dim]{escape(f'{row.where}: {row.reason}.')}[/]")
+        if rows.count > len(rows.listed):
+            self.console.print(f"      [dim]… and {rows.count - len(rows.listed):,} more.[/]")
 
     def training_starts(self, total_steps: int, done_steps: int) -> None:
         """Show the progress bar."""

@@ -25,6 +25,7 @@ __all__ = [
     "UserError",
     "cut",
     "library_errors",
+    "reason_of",
 ]
 
 
@@ -69,6 +70,11 @@ class Interrupted(HeadwayError):  # noqa: N818 - an interruption is not an error
 def cut(text: str, most: int = 60) -> str:
     """A text of a file, as much of it as a message bears."""
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def reason_of(error: Exception) -> str:
+    """Why something failed, in words: of the system's errors neither the number nor, once more, the path."""
+    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
 
 
 @contextmanager

@@ -81,8 +81,8 @@ def _error_number(error: BaseException | None) -> int | None:
 def _explain(number: int, path: Path) -> str:
     reasons = {
         errno.ENOSPC: "the disk is full; free some space and run the same command again",
-        errno.EACCES: "you may not write there; choose another folder with --output",
-        errno.EROFS: "that file system is read-only; choose another folder with --output",
+        errno.EACCES: "you may not write there; choose another place",
+        errno.EROFS: "that file system is read-only; choose another place",
     }
     reason = reasons.get(number, os.strerror(number).lower())
     return f"{path}: could not be written: {reason}."

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from headway.errors import SettingsError
+from headway.errors import SettingsError, reason_of
 
 __all__ = ["Settings", "for_new_weights", "load_settings_file", "parse_assignments", "resolve"]
 
@@ -165,6 +165,6 @@ def load_settings_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: could not be read: {error}.") from None
+        raise SettingsError(f"{path}: could not be read: {reason_of(error)}. Give a file of settings.") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: not valid TOML: {error}.") from None

@@ -77,6 +77,32 @@ def test_a_file_of_texts_keeps_its_order_and_becomes_csv(trained, reviews_file, 
         assert total == pytest.approx(1, abs=1e-5)
 
 
+def test_rows_that_a_prediction_skips_are_listed_and_the_others_keep_their_numbers(trained, headway_command, tmp_path):
+    rows = ['{"text": "a good one"}', '{"error": "timeout"}', '{"text": null}', '{"text": ["a"]}', "nonsense"]
+    (tmp_path / "odd.jsonl").write_text("\n".join([*rows, '{"text": "the last one"}']) + "\n")
+    words = ["predict", trained, "--input", tmp_path / "odd.jsonl"]
+    refused = headway_command(*words)
+    assert refused.returncode == 2
+    assert "odd.jsonl, row 2: 'text' is missing. Fill it in, or leave such rows out with --skip-bad-rows." in (
+        refused.stderr
+    )
+    done = headway_command(*words, "--skip-bad-rows")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(answer["row"], answer["text"]) for answer in answers] == [(1, "a good one"), (6, "the last one")]
+    assert "4 rows could not be read and were skipped." in done.stderr
+    for bad in ("row 2: 'text' is missing", "row 3: 'text' is empty", "row 4: 'text' holds a list", "row 5 (line 5)"):
+        assert bad in done.stderr
+
+
+def test_a_prediction_of_nothing_but_bad_rows_is_an_error(trained, headway_command, tmp_path):
+    (tmp_path / "other.csv").write_text("id,name\n1,Ada\n2,Bo\n")
+    done = headway_command("predict", trained, "--input", tmp_path / "other.csv", "--skip-bad-rows")
+    assert done.returncode == 2
+    assert "none of the 2 rows can be used" in done.stderr
+    assert "'id', 'name'" in done.stderr
+
+
 def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file, headway_command, tmp_path):
     report = tmp_path / "report.html"
     done = headway_command("evaluate", trained, reviews_file, "--json", "--report", report)
@@ -85,7 +111,11 @@ def test_evaluate_prints_json_with_intervals_and_a_report(trained, reviews_file,
     accuracy = record["scores"]["metrics"]["accuracy"]
     assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
     assert record["rows"] == {"test": 400}
-    assert report.read_text().startswith("<!DOCTYPE html>") or report.read_text().startswith("<!doctype html>")
+    assert record["folder"] == str(trained)
+    page = report.read_text()
+    assert page.lower().startswith("<!doctype html>")
+    assert f"Evaluation of {trained}" in page
+    assert f"headway predict {trained}" in page
 
 
 def test_rows_that_an_evaluation_skips_are_told(trained, reviews_file, headway_command, tmp_path):
@@ -152,6 +182,13 @@ def test_the_written_settings_run_the_same_training_again(trained, headway_comma
         (["train", "nothing.csv"], "nothing.csv"),
         (["train", "sample:reviews", "--model", "no/such/model/at/all"], "no/such/model/at/all"),
         (["train", "sample:reviews", "--task", "chess"], "classification"),
+        (["train", "sample:reviews", "--test", "nothing.csv"], "nothing.csv: no such file"),
+        (["train", "x" * 5000], "xxx…: file name too long."),
+        (["predict", "x" * 5000, "text"], "xxx…: file name too long."),
+        (["inspect", "sample:reviews", "--set", "max_length=1000"], "this model reads at most 512 tokens"),
+        (["train", "--config", "nope.toml"], "nope.toml: could not be read: no such file or directory. Give"),
+        (["train", "--config", "/"], "/: could not be read: is a directory. Give"),
+        (["train", "--config", "nope.json"], "nope.json: could not be read: no such file or directory. Give"),
         (["predict", "nothing", "text"], "nothing"),
         (["predict", "nothing", "--input", "x", "--input-format", "docx"], "jsonl"),
         (["predict", "nothing", "text", "--output", "answers.docx"], ".jsonl or .csv"),
@@ -165,17 +202,74 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Errno" not in done.stderr
     assert not (tmp_path / "out" / "config.json").exists()
 
 
-def test_ctrl_c_before_the_training_is_answered(start_headway, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--model", "scratch:huge"], "scratch:huge: there is no such size"),
+        (["--model", "scratch:tiny", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
+        (["--model", "minilm", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
+        (["--model", "minilm", "--set", "freeze_blocks=7"], "freeze_blocks = 7: this model has 6 blocks"),
+        (["--model", "minilm", "--set", "metric=bleu"], "metric = 'bleu': there is no such figure"),
+        (["--model", "no/such"], "no/such"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_data_is_read(headway_command, tmp_path, words, message):
+    (tmp_path / "broken.csv").write_text("text,label\none field\n")
+    done = headway_command("train", tmp_path / "broken.csv", *words, "--output", tmp_path / "run")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Reading" not in done.stderr
+
+
+def test_a_validation_file_with_other_columns_is_told(headway_command, reviews_file, tmp_path):
+    (tmp_path / "stars.csv").write_text("review,stars\nfine,1\nbad,2\n")
+    words = ["--model", "scratch:tiny", "--validation", tmp_path / "stars.csv", "--output", tmp_path / "run"]
+    done = headway_command("train", reviews_file, *words)
+    assert done.returncode == 2
+    assert "stars.csv has no column 'label'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_split_without_labels_is_told_to_be_left_aside(headway_command, reviews_file, trained, tmp_path):
+    (tmp_path / "train.csv").write_text(reviews_file.read_text())
+    (tmp_path / "test.csv").write_text("text\n" + "a text without a label\n" * 20)
+    done = headway_command("inspect", tmp_path, "--model", trained, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["split"].endswith(f"rows of {tmp_path} have no labels and were left aside.")
+
+
+def test_an_evaluation_cuts_texts_where_it_is_told_to(trained, reviews_file, headway_command):
+    whole, short = (
+        json.loads(headway_command("evaluate", trained, reviews_file, "--json", *words).stdout)["scores"]["metrics"]
+        for words in ([], ["--set", "max_length=4"])
+    )
+    assert whole != short
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_before_the_training_is_answered(start_headway, tmp_path, number):
     process = start_headway("train", "sample:reviews", "--model", "scratch:tiny", "--output", tmp_path / "run")
     assert "Reading" in process.stderr.readline()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted." in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_while_a_pipe_is_awaited_is_answered(trained, start_headway, number):
+    process = start_headway("predict", trained, stdin=subprocess.PIPE)
+    process.stdin.write("a text\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["text"] == "a text"
+    process.send_signal(number)
+    assert process.wait(timeout=60) == 130  # while its pipe is still open
+    assert process.communicate()[1].startswith("headway: interrupted.")
 
 
 def test_a_finished_model_is_not_overwritten_unasked(trained, reviews_file, headway_command):

@@ -5,7 +5,10 @@ import pytest
 
 from headway.data import checks, duplicates
 from headway.data.checks import check
+from headway.data.columns import find_columns
 from headway.data.examples import make_examples
+from headway.data.labels import find_labels
+from headway.data.readers import read
 from headway.data.splits import Splits, make_splits
 
 WORDS = "the film was a long and rather slow but somehow charming story about people who never say it"
@@ -48,6 +51,27 @@ def test_good_data_is_told_to_be_good(findings):
             "class_imbalance",
         ),
     }
+
+
+def test_labels_that_elsewhere_mean_missing(findings, write_json):
+    rows = [(text, {"a": "fine", "b": "NaN"}[label]) for text, label in sentences(20)]
+    finding = findings(rows)["missing_labels"]
+    assert (finding.severity, finding.count) == ("warning", 12)  # ten to learn from, one to watch, one to measure
+    assert "have the label 'NaN', as tables write what is missing" in finding.message
+    assert finding.examples[0].startswith("rows0.csv, row 2 (line 3)")
+    several = [{"text": text, "label": ["x", "null"] if label == "a" else ["x"]} for text, label in sentences(20)]
+    table = read(write_json("several.jsonl", several))["train"]
+    columns = find_columns(table)
+    splits = make_splits(make_examples(table, columns, find_labels(table, columns)))
+    assert {finding.name: finding.count for finding in check(splits)}["missing_labels"] == 10
+
+
+def test_texts_that_are_numbers(findings):
+    found = findings([(f"{number / 7:.3f}", "ab"[number % 2]) for number in range(40)])
+    assert found["numeric_texts"].severity == "warning"
+    assert "in column 'text' are bare numbers" in found["numeric_texts"].message
+    assert "--set text_column=" in found["numeric_texts"].message
+    assert "numeric_texts" not in findings([(f"room {number}", "ab"[number % 2]) for number in range(40)])
 
 
 def test_exact_duplicates(findings):
@@ -131,7 +155,6 @@ def test_rows_that_were_left_out(findings, write):
 def test_skipped_rows_are_in_the_findings(write):
     from headway.data.columns import find_columns
     from headway.data.labels import find_labels
-    from headway.data.readers import read
 
     content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in sentences(30)) + "bad\n"
     table = read(write("rows.csv", content), skip_bad_rows=True)["train"]
@@ -179,7 +202,6 @@ def test_ten_thousand_rows_take_seconds(examples):
 def test_multi_label_data_is_checked_too(write_json):
     from headway.data.columns import find_columns
     from headway.data.labels import find_labels
-    from headway.data.readers import read
 
     rows = [{"text": text, "tags": ["x"] if label == "a" else ["x", "y"]} for text, label in sentences(40)]
     rows += [{"text": "clash", "tags": ["x"]}, {"text": "clash", "tags": []}]

@@ -106,8 +106,26 @@ def test_a_told_text_brings_its_usual_partner(columns_of):
             {},
             ["'text' holds lists or objects", "--set text_column="],
         ),
-        ({"text": SENTENCES, "label": LABELS}, {"label": "text"}, ["no column that looks like text"]),
-        ({"text": SENTENCES, "label": LABELS}, {"text": "text", "label": "text"}, ["must be different"]),
+        (
+            {"text": SENTENCES, "label": LABELS},
+            {"label": "text"},
+            ["no column that looks like text, not counting 'text', which is taken"],
+        ),
+        (
+            {"text": SENTENCES, "label": LABELS},
+            {"text": "text", "label": "text"},
+            ["column 'text' is taken twice, as text_column and as label_column"],
+        ),
+        (
+            {"text": SENTENCES, "label": LABELS},
+            {"text": "text", "text_pair": "text"},
+            ["column 'text' is taken twice, as text_column and as text_pair_column"],
+        ),
+        (
+            {"text": SENTENCES, "label": LABELS},
+            {"text": "label"},
+            ["no column that looks like a label, not counting 'label', which is taken"],
+        ),
     ],
 )
 def test_what_is_not_clear_is_asked(columns_of, columns, told, parts):

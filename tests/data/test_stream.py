@@ -8,7 +8,7 @@ from itertools import islice
 
 import pytest
 
-from headway.data.readers import stream
+from headway.data.readers import Faults, stream
 from headway.errors import DataError
 
 
@@ -70,7 +70,9 @@ def test_a_stream_reads_no_further_than_it_is_asked(write):
     assert len(list(islice(stream(path), 10))) == 10
     with pytest.raises(DataError, match=r"a.csv, row 11 \(line 12\): 1 field where the header has 2"):
         list(stream(path))
-    assert len(list(stream(path, skip_bad_rows=True))) == 10
+    faults = Faults(skip=True)
+    assert len(list(stream(path, faults=faults))) == 10
+    assert [bad.where for bad in faults.seen().listed] == ["a.csv, row 11 (line 12)"]
 
 
 def test_errors_of_a_pipe_say_where():

@@ -76,7 +76,10 @@ def test_a_long_training_stays_a_small_picture(record: Record):
 
 def test_any_label_can_be_drawn_without_a_warning():
     confusion = [[4 if row == column else 1 for column in range(6)] for row in range(6)]
-    for svg in (confusion_svg(confusion, LABELS), balance_svg({"train": range(6), "test": range(6)}, LABELS)):
+    for svg in (
+        confusion_svg(confusion, LABELS),
+        balance_svg({"train": range(6), "test": range(6)}, {"train": 15, "test": 15}, LABELS),
+    ):
         found = texts(svg)
         assert {"正面", "🎉 ok", "$x_1$ & <b>", "_hidden"} <= set(found)
         assert any(text.strip() == "a b" for text in found)
@@ -96,8 +99,13 @@ def test_the_confusion_matrix_fits_any_number_of_classes(num_labels: int):
 def test_reliability_and_balance():
     assert any("confidence" in text for text in texts(reliability_svg((Bin(0.55, 0.4, 3), Bin(0.97, 0.99, 50)))))
     assert "0\N{NO-BREAK SPACE}%" in texts(reliability_svg((Bin(0.2, 0.1, 2), Bin(0.9, 0.9, 2))))
+    # Of 10 rows with several labels, all have the first: the axis goes to 100 % of the rows, not to its share of marks.
+    several = balance_svg({"train": [10, 9, 8]}, {"train": 10}, ["one", "two", "three"])
+    assert "100\N{NO-BREAK SPACE}%" in texts(several)
     many = balance_svg(
-        {"train": list(range(100)), "validation": [1] * 100}, [f"topic {number}" for number in range(100)]
+        {"train": list(range(100)), "validation": [1] * 100},
+        {"train": 4950, "validation": 100},
+        [f"topic {number}" for number in range(100)],
     )
     shown = [text for text in texts(many) if text.startswith("topic")]
     assert len(shown) == 40

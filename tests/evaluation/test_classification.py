@@ -119,6 +119,20 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
     assert 134 <= held <= 149
 
 
+@pytest.mark.parametrize(("excess", "truth"), [(0.0, 0.0), (0.1, 0.1)])
+def test_the_interval_of_the_calibration_error_allows_for_its_bias(excess: float, truth: float):
+    """A model that is exactly as sure as it is right, and one that is too sure by 0.1, on few rows."""
+    generator, held = np.random.default_rng(3), 0
+    for seed in range(100):
+        sure = generator.uniform(0.6, 1, size=40)
+        right = generator.random(40) < sure - excess
+        answers = np.stack([sure, 1 - sure], axis=1)
+        ece = score(np.where(right, 0, 1), answers, names(2), seed=seed, resamples=200).metrics["ece"]
+        held += ece.low <= truth <= ece.high
+        assert ece.low <= ece.value <= ece.high
+    assert held >= 90
+
+
 def test_intervals_hold_their_value_and_repeat_with_the_seed():
     targets, probabilities = draw(2, 200, 4)
     first, again, other = (score(targets, probabilities, names(4), seed=seed) for seed in (3, 3, 4))
@@ -209,5 +223,8 @@ def test_a_value_without_a_defined_draw_is_kept():
 def test_no_rows_and_broken_probabilities_are_explained():
     with pytest.raises(HeadwayError, match="no rows to score"):
         score(np.zeros(0, dtype=np.int64), np.zeros((0, 2)), names(2))
+    broken = np.array([[0.5, 0.5], [np.nan, 0.5]])
     with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
-        score(np.array([0, 1]), np.array([[0.5, 0.5], [np.nan, 0.5]]), names(2))
+        score(np.array([0, 1]), broken, names(2))
+    with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
+        lead(np.array([0, 1]), broken, np.eye(2))

@@ -6,6 +6,7 @@ import pytest
 from headway.data.checks import Finding
 from headway.evaluation.reading import lead_of, read_curves, read_reliability, verdict
 from headway.evaluation.record import Baseline, Bin, Interval, Record, Scores
+from headway.evaluation.report import render
 
 
 def scores(value: float, half: float = 0.03) -> Scores:
@@ -37,6 +38,14 @@ def test_the_verdict_claims_what_the_difference_allows(
 def test_the_paired_difference_decides_when_there_is_one(record: Record):
     assert verdict(beside(record, 0.82, 0.80, (0.005, 0.035))).level == "good"
     assert verdict(beside(record, 0.90, 0.80, (-0.01, 0.21))).level == "open"
+
+
+def test_an_interval_of_nothing_is_no_difference(record: Record):
+    same = beside(record, 0.8, 0.8, (0.0, 0.0))
+    assert "not distinguishable from TF-IDF (80.0\N{NO-BREAK SPACE}%; no difference)" in verdict(same).text
+    assert "0.0 points</b> <small>0.0 to 0.0<" in render(same)
+    touching = verdict(beside(record, 0.75, 0.80, (-0.1, 0.0))).text
+    assert "somewhere between −10.0 and 0.0" in touching
 
 
 def test_the_lead_without_pairs_is_newcombes(record: Record):

@@ -82,27 +82,30 @@ def test_what_users_wrote_is_never_markup(single_record: Callable[..., Record]):
         split=evil,
         findings=(Finding(evil, "warning", evil, 1, 0.1, (evil,)), Finding(evil, "ok", evil)),
         mistakes=(Mistake(evil, evil, evil, evil, 0.9),),
-        settings={"output": evil, evil: evil},
+        folder=evil,
+        settings={evil: evil},
         model={"family": evil},
         environment={"python": evil},
     )
     page = render(record)
     assert not {"script", "img"} & Page(page).tags
     assert "{{ 7 * 7 }}" in page
-    assert "<script" not in model_card(record)
+    assert "<script" not in re.sub(r"```.*?```", "", model_card(record), flags=re.DOTALL)
 
 
 def test_an_evaluation_leaves_the_training_out(record: Record):
     alone = replace(
-        record, curves=(), best_step=0, last_step=0, total_steps=0, stopped_early=False, settings={}, findings=(),
-        label_counts={}, data={"test": "new.csv"}, rows={"test": 300}, split="", baselines=(), mistakes=(), speed={},
-        model={},
+        record, base_model="", curves=(), best_step=0, last_step=0, total_steps=0, stopped_early=False, settings={},
+        findings=(), label_counts={}, data={"test": "new.csv"}, rows={"test": 300}, split="", baselines=(), mistakes=(),
+        speed={}, model={},
     )  # fmt: skip
     page = render(alone)
     headings = Page(page).headings
     assert "Training" not in headings
     assert "Most confident mistakes" not in headings
     assert "Classification: new.csv" in words(page)
+    assert "Evaluation of runs/reviews ·" in words(page)
+    assert "headway predict runs/reviews" in words(page)
     assert "No baseline was scored" in words(page)
 
 
@@ -141,7 +144,7 @@ def test_the_hub_reads_the_model_card(record: Record):
     assert card.data.license == "apache-2.0"
     results = {result.metric_type: result.metric_value for result in card.data.eval_results}
     assert results["accuracy"] == pytest.approx(record.scores.metrics["accuracy"].value, abs=1e-4)
-    assert "headway predict reviews" in card.text
+    assert "headway predict runs/reviews" in card.text
     assert "reviews.csv, row 17" not in card.text
 
 
@@ -150,6 +153,7 @@ def test_the_hub_reads_the_model_card(record: Record):
     [
         ("bert-base-uncased", "bert-base-uncased"),
         ("google-bert/bert-base-uncased", "google-bert/bert-base-uncased"),
+        ("google-bert/bert-base-uncased@main", "google-bert/bert-base-uncased"),
         ("scratch:tiny", None),
         ("./runs/reviews", None),
         ("/home/me/model", None),
@@ -162,6 +166,19 @@ def test_only_a_hub_name_is_a_base_model(record: Record, name: str, expected: st
     assert card.data.base_model == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("minilm", "fine-tuned from [sentence-transformers/all-MiniLM-L6-v2]"),
+        ("scratch:tiny", "trained from scratch"),
+        ("runs/old/model", "the local folder runs/old/model,"),
+        ("/home/me/model", "the local folder model,"),
+    ],
+)
+def test_the_card_says_in_words_what_the_model_was_before(record: Record, name: str, words: str):
+    assert words in model_card(replace(record, base_model=name))
+
+
 def test_a_folder_is_no_hub_name(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my-model").mkdir()
@@ -169,7 +186,7 @@ def test_a_folder_is_no_hub_name(record: Record, tmp_path: Path, monkeypatch: py
 
 
 def test_a_card_names_no_local_path(record: Record, several_record: Callable[..., Record]):
-    local = replace(record, data={"train": "/home/me/secret/reviews.csv"}, settings={"output": "/home/me/runs/reviews"})
+    local = replace(record, data={"train": "/home/me/secret/reviews.csv"}, folder="/home/me/runs/reviews")
     assert "/home/me" not in model_card(local)
     hub = ModelCard(model_card(replace(record, data={"train": "hub:imdb:plain_text"})))
     assert hub.data.datasets == ["imdb"]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from headway.checkpoints.checksums import remove_damaged
-from headway.errors import CheckpointError
+from headway.errors import CheckpointError, reason_of
 
 __all__ = ["locate"]
 
@@ -140,7 +140,7 @@ def _explain(error: Exception, name: str, revision: str | None) -> str:
     if isinstance(error, errors.EntryNotFoundError) and isinstance(error, errors.HfHubHTTPError):
         file = error.response.url.path.partition("/resolve/")[2].partition("/")[2]
         return f"{name}: the hub lists {file} and does not have it. Try again later, or take another revision."
-    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    reason = reason_of(error).strip().partition("\n")[0] or type(error).__name__
     return f"{name}: the download failed ({reason}). Run the same command again: it goes on where it stopped."
 
 

@@ -24,6 +24,7 @@ from headway.nn.layers import init_linear_normal
 __all__ = [
     "LoadedClassifier",
     "LoadedLanguageModel",
+    "classifier_architecture",
     "empty_classifier",
     "empty_language_model",
     "load_classifier",
@@ -128,6 +129,17 @@ def load_classifier(
         multi=stored_labels.multi if label_names is None else multi,
         fresh=tuple(fresh),
     )
+
+
+def classifier_architecture(folder: Path) -> Architecture:
+    """The settings of a model that shall classify texts, read in no time: its weights are not looked at.
+
+    Raises:
+        CheckpointError: The folder is no model, or one that cannot classify texts.
+    """
+    config, _, architecture = _read_settings(folder, None)
+    _require_kind(folder, config, architecture, pictures=False)
+    return architecture.classifying()
 
 
 class _WithoutDrawing(TorchFunctionMode):

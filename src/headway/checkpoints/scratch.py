@@ -14,7 +14,7 @@ from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
 from headway.models.language import LanguageModel
 
-__all__ = ["SIZES", "is_scratch", "new_classifier", "new_language_model"]
+__all__ = ["SIZES", "is_scratch", "new_architecture", "new_classifier", "new_language_model"]
 
 _PREFIX = "scratch:"
 
@@ -29,6 +29,15 @@ SIZES = {
 def is_scratch(model: str | Path) -> bool:
     """Whether the user asks for a model from scratch."""
     return str(model).startswith(_PREFIX)
+
+
+def new_architecture(model: str, task: str) -> Architecture:
+    """The settings of a model from scratch before there is any data, and so with a vocabulary of next to nothing.
+
+    Raises:
+        CheckpointError: There is no such size.
+    """
+    return _new(model, task, ("a",), None)[1]
 
 
 def new_classifier(

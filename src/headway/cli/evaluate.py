@@ -26,7 +26,8 @@ def evaluate_command(
 ) -> None:
     """Measure a model on labelled rows: as a table for people, or as JSON for machines."""
     settings = resolve(parse_assignments(assignments))
-    record = load(model, device=device, precision=precision).evaluate(data, settings)
+    classifier = load(model, device=device, precision=precision, max_length=settings.max_length)
+    record = classifier.evaluate(data, settings)
     console_reporter().findings(record.findings)
     if report is not None:
         write_atomically(report, render(record))

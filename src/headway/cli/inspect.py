@@ -13,11 +13,13 @@ from rich.table import Table
 
 from headway.checkpoints.hub import locate
 from headway.checkpoints.inspect import ModelFacts, inspect_model
+from headway.checkpoints.load import classifier_architecture
 from headway.checkpoints.tokenizer import load_tokenizer
 from headway.console import ConsoleReporter
 from headway.data.tokens import TextEncoder
 from headway.settings import parse_assignments, resolve
 from headway.tasks.classification.data import read_classification_data
+from headway.tasks.classification.engine import sequence_limit
 
 __all__ = ["inspect_command"]
 
@@ -80,9 +82,9 @@ def _labels(facts: ModelFacts) -> str:
 
 def _inspect_data(data: str, model: str, as_json: bool, assignments: list[str]) -> None:
     settings = resolve(parse_assignments(assignments))
-    examples = read_classification_data(data, None, None, settings)
     source = locate(model)
-    limit = settings.max_length or inspect_model(source).max_positions
+    limit = sequence_limit(classifier_architecture(source), settings.max_length)
+    examples = read_classification_data(data, None, None, settings)
     findings = examples.findings(TextEncoder(load_tokenizer(source), limit))
     parts = {"train": examples.splits.train, "validation": examples.splits.validation, "test": examples.splits.test}
     counts = {

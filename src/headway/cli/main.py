@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that `headway --help` answers at once: each command imports what it needs.
 """
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -10,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import headway
-from headway.errors import HeadwayError
+from headway.errors import HeadwayError, UserError, cut, reason_of
 
 __all__ = ["app", "run"]
 
@@ -108,6 +109,13 @@ def predict(
     input_format: Annotated[
         str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not tell.")
     ] = None,
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad-rows",
+            help="Leave out unusable rows; count and list them. Answers keep the row numbers of the input.",
+        ),
+    ] = False,
     device: DeviceOption = "auto",
     precision: PrecisionOption = "auto",
 ) -> None:
@@ -121,6 +129,7 @@ def predict(
         output=output,
         format=format,
         input_format=input_format,
+        skip_bad_rows=skip_bad_rows,
         device=device,
         precision=precision,
     )
@@ -173,6 +182,8 @@ _INTERRUPTED = 130
 
 def run() -> NoReturn:
     """Run the command line: errors of Headway become one sentence on stderr and their exit status."""
+    # A scheduler's SIGTERM is answered as Ctrl-C is. While a model is trained the loop listens to both itself.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except HeadwayError as error:
@@ -182,6 +193,11 @@ def run() -> NoReturn:
         if ending.code == _INTERRUPTED:  # typer's own answer to Ctrl-C, which is silent
             _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
         raise
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _say(f"{cut(str(error.filename))}: {reason_of(error)}. Check the name, and what you may do there.")
+        sys.exit(UserError.exit_status)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise

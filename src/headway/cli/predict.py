@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO, get_args
 
 from headway.api import load
+from headway.console import console_reporter
 from headway.data.columns import Columns, find_inputs
 from headway.data.formats import Format
-from headway.data.readers import stream
+from headway.data.readers import Faults, stream
 from headway.errors import DataError, UserError
 from headway.files import replacing
 from headway.tasks.classification import Prediction, TextClassifier
@@ -25,6 +26,8 @@ __all__ = ["predict_command"]
 _CHUNK = 2048
 _FORMATS = ("text", "jsonl", "csv")
 Text = str | tuple[str, str]
+Input = tuple[int, Text]
+"""The number of a row, counted with those that are skipped, and its text."""
 
 
 class Writer(Protocol):
@@ -42,6 +45,7 @@ def predict_command(
     output: Path | None,
     format: str | None,
     input_format: str | None,
+    skip_bad_rows: bool,
     device: str,
     precision: str,
 ) -> None:
@@ -56,19 +60,21 @@ def predict_command(
         source = "-"
     chosen = _choose_format(format, output)
     known = _known_input_format(input_format)
+    faults = Faults(skip_bad_rows)
     classifier = load(model, device=device, precision=precision)
     try:
         with _open_output(output) as file:
             write = _WRITERS[chosen](file, classifier.label_names)
-            row = 0
-            for chunk in _chunks(_texts(texts, source, known, classifier), live=source == "-"):
-                for text, prediction in zip(chunk, classifier.predict(chunk), strict=True):
-                    row += 1
+            inputs = enumerate(texts, 1) if source is None else _read(source, known, classifier, faults)
+            for chunk in _chunks(inputs, live=source == "-"):
+                predictions = classifier.predict([text for _, text in chunk])
+                for (row, text), prediction in zip(chunk, predictions, strict=True):
                     write(row, text, prediction)
                 file.flush()
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    console_reporter().skipped(faults.seen())
 
 
 def _choose_format(format: str | None, output: Path | None) -> str:
@@ -101,37 +107,45 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _texts(
-    texts: list[str], source: str | None, input_format: Format | None, classifier: TextClassifier
-) -> Iterator[Text]:
-    if source is None:
-        yield from texts
-        return
+def _read(source: str, input_format: Format | None, classifier: TextClassifier, faults: Faults) -> Iterator[Input]:
     wanted = classifier.columns or Columns("text")
     found: Columns | None = None
     name = "standard input" if source == "-" else source
-    for number, row in enumerate(stream(source, format=input_format), start=1):
-        if found is None or not set(found.texts) <= row.keys():
-            try:
-                found = find_inputs(list(row), wanted)
-            except DataError as error:
-                raise DataError(f"{name}, row {number}: {error}") from None
-        values = [row[column] for column in found.texts]
-        missing = [column for column, value in zip(found.texts, values, strict=True) if value is None]
-        if missing:
-            raise DataError(f"{name}, row {number}: {missing[0]!r} is empty. Fill it in, or leave the row out.")
-        parts = [value if isinstance(value, str) else str(value) for value in values]
-        yield parts[0] if len(parts) == 1 else (parts[0], parts[1])
+    given = 0
+    for row in stream(source, format=input_format, faults=faults):
+        number = given + faults.count + 1
+        try:
+            found = found or find_inputs(list(row), wanted)
+            text = _text_of(row, found)
+        except DataError as error:
+            faults.report(f"{name}, row {number}", str(error).rstrip("."))
+        else:
+            given += 1
+            yield number, text
+    if faults.count and not given:
+        raise faults.seen().all_of(name)
 
 
-def _chunks(texts: Iterable[Text], *, live: bool) -> Iterator[list[Text]]:
-    """Cut into lists of at most 2,048 texts; of a live pipe, into whatever has come by the time it is asked."""
+def _text_of(row: dict[str, object], columns: Columns) -> Text:
+    parts = []
+    for name in columns.texts:
+        value = row.get(name)
+        if value is None:
+            raise DataError(f"{name!r} is {'empty' if name in row else 'missing'}. Fill it in")
+        if isinstance(value, list | dict):
+            raise DataError(f"{name!r} holds a {'list' if isinstance(value, list) else 'object'}, not a text. Mend it")
+        parts.append(str(value))
+    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
+
+
+def _chunks(inputs: Iterable[Input], *, live: bool) -> Iterator[list[Input]]:
+    """Cut into lists of at most 2,048 rows; of a live pipe, into whatever has come by the time it is asked."""
     if live:
-        yield from _live_chunks(texts)
+        yield from _live_chunks(inputs)
         return
-    chunk: list[Text] = []
-    for text in texts:
-        chunk.append(text)
+    chunk: list[Input] = []
+    for given in inputs:
+        chunk.append(given)
         if len(chunk) == _CHUNK:
             yield chunk
             chunk = []
@@ -144,13 +158,13 @@ class _End:
     error: BaseException | None = None
 
 
-def _live_chunks(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    arrived: queue.Queue[Text | _End] = queue.Queue(maxsize=2 * _CHUNK)
+def _live_chunks(inputs: Iterable[Input]) -> Iterator[list[Input]]:
+    arrived: queue.Queue[Input | _End] = queue.Queue(maxsize=2 * _CHUNK)
 
     def read() -> None:
         try:
-            for text in texts:
-                arrived.put(text)
+            for given in inputs:
+                arrived.put(given)
             arrived.put(_End())
         except BaseException as error:  # raised again below, in the main thread
             arrived.put(_End(error))

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.console import console_reporter
-from headway.errors import SettingsError, UserError
+from headway.errors import SettingsError, UserError, reason_of
 from headway.settings import load_settings_file, parse_assignments, resolve
 from headway.tasks.classification.run import train_classifier
 
@@ -31,7 +31,10 @@ def train_command(
     if resume:
         if output is None:
             raise UserError("--resume needs the folder of the interrupted run: --output FOLDER.")
-        known |= _read_run(output / "headway" / "run.json")
+        run = output / "headway" / "run.json"
+        if not run.exists():
+            raise UserError(f"{output}: there is no run to resume here. Leave --resume out to start one.")
+        known |= _read_run(run)
     if config is not None:
         known |= _read_run(config) if config.suffix == ".json" else load_settings_file(config)
     known |= {key: value for key, value in request.items() if value is not None} | parse_assignments(assignments)
@@ -63,10 +66,9 @@ def default_output(data: str) -> Path:
 def _read_run(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such run. Leave --resume out to start one.") from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: could not be read: {error}.") from error
+        message = f"{path}: could not be read: {reason_of(error)}. Give the headway/run.json of an earlier run."
+        raise UserError(message) from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: should hold a JSON object.")
     return content

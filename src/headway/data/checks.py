@@ -1,19 +1,26 @@
 """What is wrong with the data before any training: duplicates, leaks, contradictions, gaps, cut texts."""
 
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from headway.data.columns import TEXT_KEYS
 from headway.data.duplicates import conflicts, exact_duplicates, leak, near_duplicates
 from headway.data.examples import Example, Examples
 from headway.data.labels import label_name, raw_labels
 from headway.data.pool import SHOWN, Finding, Pool, Severity, count_rows
 from headway.data.splits import Splits
 
-__all__ = ["Finding", "LengthsOf", "check", "left_out"]
+__all__ = ["Finding", "LengthsOf", "check", "left_out", "skipped_message"]
 
 LengthsOf = Callable[[Sequence[Example]], list[tuple[int, int]]]
 """For each example: the number of its tokens before any is cut off, and how many of them are unknown."""
+
+_MISSING_MARKS = ("#N/A", "#NA", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null")
+"""The words that pandas.read_csv takes for a missing value."""
+
+_NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s?%?", re.IGNORECASE)
 
 LENGTH_ROWS = 10_000
 """So many texts, at most, are cut into tokens to see how long they are."""
@@ -40,7 +47,9 @@ def check(splits: Splits, lengths_of: LengthsOf | None = None, max_length: int |
         leak(pool, "test"),
         _balance(pool),
         *_label_variants(pool),
+        *_missing_labels(pool),
         *_absent_labels(pool),
+        *_numeric_texts(pool),
     ]
     if lengths_of is not None:
         findings.extend(_lengths(pool, lengths_of, max_length))
@@ -57,8 +66,8 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
     findings = []
     if skipped:
         listed = [row for part in tables for row in part.table.bad_rows.listed][:SHOWN]
-        message = f"{count_rows(skipped)} could not be read and {_were(skipped)} skipped."
         examples = tuple(f"{row.where}: {row.reason}" for row in listed)
+        message = skipped_message(skipped)
         findings.append(Finding("bad_rows", "warning", message, skipped, skipped / total, examples))
     if no_label:
         wheres = [part.table.where(int(row)) for part in tables for row in part.left_out.empty_labels[:SHOWN]]
@@ -71,6 +80,11 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
     severity: Severity = "note" if no_text else "ok"
     findings.append(Finding("empty_texts", severity, message, no_text, no_text / total, tuple(wheres[:SHOWN])))
     return findings
+
+
+def skipped_message(count: int) -> str:
+    """How rows are called that were left out because they cannot be used."""
+    return f"{count_rows(count)} could not be read and {_were(count)} skipped."
 
 
 def _balance(pool: Pool) -> Finding:
@@ -119,6 +133,42 @@ def _label_variants(pool: Pool) -> list[Finding]:
         message = f"{count_rows(rows)} have spaces around their label; the spaces were taken away."
         shown = tuple(f"'{value}'" for value in spaced)[:SHOWN]
         findings.append(Finding("label_spaces", "note", message, rows, rows / len(pool), shown))
+    return findings
+
+
+def _missing_labels(pool: Pool) -> list[Finding]:
+    """Rows with a label that elsewhere means that there is none. It stays what it is: nothing is guessed."""
+    names = pool.labels.names if pool.labels else ()
+    suspects = [index for index, name in enumerate(names) if name in _MISSING_MARKS]
+    if not suspects:
+        return []
+    targets = np.concatenate([part.targets() for part in pool.parts.values()])
+    marked = targets[:, suspects].any(axis=1) if targets.ndim == 2 else np.isin(targets, suspects)
+    rows = np.flatnonzero(marked)
+    listed = " or ".join(f"'{names[index]}'" for index in suspects)
+    message = (
+        f"{count_rows(len(rows))} {'has' if len(rows) == 1 else 'have'} the label {listed}, as tables write what is "
+        "missing; it is learned like any other. If it means that the label is not known, leave those rows out."
+    )
+    return [Finding("missing_labels", "warning", message, len(rows), len(rows) / len(pool), pool.show(rows))]
+
+
+def _numeric_texts(pool: Pool) -> list[Finding]:
+    """Columns of numbers that were taken for texts."""
+    rows = pool.sample(LENGTH_ROWS)
+    examples = pool.fetch(rows)
+    findings = []
+    for position, column in enumerate(pool.parts["train"].columns.texts):
+        texts = [(example.text_pair or "") if position else example.text for example in examples]
+        numeric = np.array([_NUMBER.fullmatch(text.strip()) is not None for text in texts])
+        share = float(numeric.mean())
+        if share > 0.5:
+            message = (
+                f"{share:.0%} of the texts in column '{column}' are bare numbers, from which a model of texts learns "
+                f"little. If another column is meant, name it: --set {TEXT_KEYS[position]}=…."
+            )
+            shown = pool.show(rows[numeric])
+            findings.append(Finding("numeric_texts", "warning", message, int(numeric.sum()), share, shown))
     return findings
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from headway.data.table import Table
 from headway.errors import DataError
 
-__all__ = ["Columns", "find_columns", "find_inputs"]
+__all__ = ["TEXT_KEYS", "Columns", "find_columns", "find_inputs"]
 
 _PAIRS = (
     ("premise", "hypothesis"),
@@ -41,6 +41,7 @@ _LABEL_NAMES = (
     ("sentiment", "class", "category", "target", "polarity", "stars", "rating", "tag", "tags", "categories", "classes"),
     ("intent", "emotion", "emotions", "topic", "topics", "overall", "score", "genre", "genres", "is_spam", "spam"),
 )
+TEXT_KEYS = ("text_column", "text_pair_column")
 _SAMPLE_ROWS = 1000
 
 
@@ -84,7 +85,7 @@ def find_columns(
     labels = tuple(_named(table, name.strip(), "label_column") for name in told)
     texts = [
         None if name is None else _named(table, name, key)
-        for name, key in ((text, "text_column"), (text_pair, "text_pair_column"))
+        for name, key in zip((text, text_pair), TEXT_KEYS, strict=True)
     ]
     if texts[0] is None:
         texts[0], found_pair = _find_text(table, taken={*labels, texts[1]})
@@ -146,7 +147,7 @@ def _find_text(table: Table, taken: set[str | None]) -> tuple[str, str | None]:
     found = _by_name(table, names, _TEXT_NAMES, "text_column")
     if found is None:
         labels = {_same_name(names, name) for tier in _LABEL_NAMES[:2] for name in tier}
-        found = _text_by_content(table, [name for name in names if name not in labels])
+        found = _text_by_content(table, [name for name in names if name not in labels], taken)
     return found, None
 
 
@@ -169,8 +170,8 @@ def _find_label(table: Table, taken: set[str | None], *, need_label: bool) -> st
         raise _ambiguous(table, candidates, "label_column", more="; several 0/1 columns with commas between them")
     hint = "" if names else " If its first line is already an example, put a header line such as text,label above it."
     raise DataError(
-        f"{table.source} has no column that looks like a label. Its columns are {_listing(table.column_names)}; "
-        f"name the one that is meant with --set label_column=….{hint}"
+        f"{table.source} has no column that looks like a label{_apart_from(taken)}. "
+        f"Its columns are {_listing(table.column_names)}; name the one that is meant with --set label_column=….{hint}"
     )
 
 
@@ -184,14 +185,14 @@ def _by_name(table: Table, names: Sequence[str], tiers: Sequence[Sequence[str]],
     return None
 
 
-def _text_by_content(table: Table, names: Sequence[str]) -> str:
+def _text_by_content(table: Table, names: Sequence[str], taken: set[str | None]) -> str:
     """The one column of free text; of several the one that is by far the longest."""
     lengths = {name: length for name in names if (length := _text_length(table.values(name, _sample(table)))) > 0}
     by_length = sorted(lengths, key=lambda name: -lengths[name])
     if not by_length:
         raise DataError(
-            f"{table.source} has no column that looks like text. Its columns are {_listing(table.column_names)}; "
-            "name the one that is meant with --set text_column=…. "
+            f"{table.source} has no column that looks like text{_apart_from(taken)}. "
+            f"Its columns are {_listing(table.column_names)}; name the one that is meant with --set text_column=…. "
             "If its first line is already an example, put a header line such as text,label above it."
         )
     rivals = [name for name in by_length if 2 * lengths[name] > lengths[by_length[0]]]
@@ -222,9 +223,16 @@ def _looks_like_labels(values: Sequence[Any]) -> bool:
 
 def _checked(table: Table, columns: Columns) -> Columns:
     """The columns, if texts are texts and none is used twice."""
-    if len({*columns.texts, *columns.labels}) < len(columns.texts) + len(columns.labels):
-        raise DataError(f"{table.source}: text and label must be different columns.")
-    for name, key in zip(columns.texts, ("text_column", "text_pair_column"), strict=False):
+    uses: dict[str, list[str]] = {}
+    keys = [*TEXT_KEYS[: len(columns.texts)], *["label_column"] * len(columns.labels)]
+    for name, key in zip((*columns.texts, *columns.labels), keys, strict=True):
+        uses.setdefault(name, []).append(key)
+        if len(uses[name]) > 1:
+            raise DataError(
+                f"{table.source}: column '{name}' is taken twice, as {' and as '.join(uses[name])}. Name another "
+                f"column for one of them, or leave that setting out; the columns are {_listing(table.column_names)}."
+            )
+    for name, key in zip(columns.texts, TEXT_KEYS, strict=False):
         kind = table.rows.features.arrow_schema.field(name).type
         tests: tuple[Callable[[Any], bool], ...] = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
         if any(test(kind) for test in tests):
@@ -246,6 +254,11 @@ def _same_name(names: Sequence[str], name: str) -> str | None:
 def _listing(names: Sequence[str]) -> str:
     shown = ", ".join(f"'{name[:40]}'" for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+
+
+def _apart_from(taken: set[str | None]) -> str:
+    names = sorted(name for name in taken if name is not None)
+    return f", not counting {_listing(names)}, which is taken" if names else ""
 
 
 def _did_you_mean(names: Sequence[str], name: str) -> str:

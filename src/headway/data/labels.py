@@ -114,10 +114,9 @@ def find_labels(table: Table, columns: Columns) -> Labels:
 
 
 def is_labelled(table: Table, columns: Columns) -> bool:
-    """Whether any row has a label. The test splits of many hub data sets have none."""
-    return bool(columns.labels) and any(
-        batch.given.any() for name in columns.labels for batch in _label_batches(table, name)
-    )
+    """Whether any row has a label. The test splits of many data sets have none, or not even the column."""
+    names = [name for name in columns.labels if name in table.column_names]
+    return any(batch.given.any() for name in names for batch in _label_batches(table, name))
 
 
 def raw_labels(table: Table, columns: Columns) -> Counter[object]:

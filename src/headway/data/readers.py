@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from headway.data.formats import DataFile, Format, format_of_name, open_file, open_pipe
 from headway.data.rows import BadRow, BadRows, Faults, rows_of
 from headway.data.table import Places, Table
-from headway.errors import DataError
+from headway.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["BadRow", "BadRows", "Table", "read", "stream"]
+__all__ = ["BadRow", "BadRows", "Faults", "Table", "read", "require", "stream"]
 
 _SPLITS = {"train": "train", "valid": "validation", "dev": "validation", "val": "validation", "test": "test"}
 _READABLE = "CSV, TSV, JSON lines (.jsonl) and Parquet, each also gzipped (.gz)"
@@ -47,8 +47,18 @@ def read(source: str, *, skip_bad_rows: bool = False) -> dict[str, Table]:
     return {name: read_table(source, files, skip_bad_rows=skip_bad_rows) for name, files in splits.items()}
 
 
+def require(source: str) -> None:
+    """Make sure that there is something to read, without reading it; what the hub has is not asked for.
+
+    Raises:
+        DataError: There is no such file, folder or sample, or no file of rows.
+    """
+    if not source.startswith("hub:"):
+        _files_by_split(source)
+
+
 def stream(
-    source: str | Path | BinaryIO, *, format: Format | None = None, skip_bad_rows: bool = False
+    source: str | Path | BinaryIO, *, format: Format | None = None, faults: Faults | None = None
 ) -> Iterator[dict[str, object]]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
@@ -56,7 +66,8 @@ def stream(
         source: As for `read`, or a text file (.txt: one text per line, in the column "text"), or an open binary file,
             or "-" for the standard input. A row of a pipe is given as soon as its line has come.
         format: What the file is; by default its name decides, and for a pipe its first line: JSON lines or plain text.
-        skip_bad_rows: Leave out rows that cannot be read instead of failing.
+        faults: What happens to rows that cannot be read, and where those that are skipped are remembered; by default
+            the first one is an error.
 
     Yields:
         One row: column name -> value; texts only from CSV, any JSON value from JSON lines.
@@ -64,11 +75,12 @@ def stream(
     Raises:
         DataError: As for `read`.
     """
-    faults = Faults(skip_bad_rows)
+    faults = faults or Faults()
     if isinstance(source, str | Path) and str(source) != "-":
         yield from _stream_named(str(source), format, faults)
         return
-    pipe = sys.stdin.buffer if isinstance(source, str | Path) else source
+    # Not sys.stdin.buffer: should another thread wait for it when Python ends, Python aborts.
+    pipe = open(sys.stdin.fileno(), "rb", closefd=False) if isinstance(source, str | Path) else source  # noqa: SIM115
     name = "standard input" if isinstance(source, str | Path) else str(getattr(source, "name", "the pipe"))
     opened, found = open_pipe(pipe, name, format)
     for row in rows_of(opened, name, found, faults):
@@ -174,7 +186,7 @@ def _read_hub(source: str) -> dict[str, Table]:
     try:
         found = datasets.load_dataset(name, *config)
     except Exception as error:  # the hub's library raises many kinds, also from below it
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = " ".join(reason_of(error).split())[:300] or type(error).__name__
         raise DataError(
             f"{source} could not be loaded from the hub: {reason.rstrip('.')}. "
             "Check the name and the network, or download the data set and give its file or folder."

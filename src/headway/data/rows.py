@@ -48,12 +48,19 @@ class BadRows:
     count: int = 0
     listed: tuple[BadRow, ...] = ()
 
+    def all_of(self, name: str) -> DataError:
+        """The error when these are all rows that there are."""
+        first = self.listed[0]
+        return DataError(
+            f"{name}: none of the {self.count:,} rows can be used. The first: {first.where}: {first.reason}."
+        )
+
 
 @dataclass
 class Faults:
     """What happens to a row that cannot be used: an error, or, when asked for, it is skipped and remembered."""
 
-    skip: bool
+    skip: bool = False
     count: int = 0
     listed: list[BadRow] = field(default_factory=list)
 

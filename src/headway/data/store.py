@@ -181,9 +181,7 @@ def _refuse_nothing(files: Sequence[DataFile], written: _Written) -> None:
         return
     names = ", ".join(file.name for file in files[:3])
     if written.bad_rows.count:
-        first = written.bad_rows.listed[0]
-        count = f"none of the {written.bad_rows.count:,} rows can be used"
-        raise DataError(f"{names}: {count}. The first: {first.where}: {first.reason}.")
+        raise written.bad_rows.all_of(names)
     if all(file.path.stat().st_size == 0 for file in files):
         raise DataError(f"{names} is empty. It needs a text and a label in every row.")
     raise DataError(f"{names} has no rows{' below its header' if files[0].format in ('csv', 'tsv') else ''}.")

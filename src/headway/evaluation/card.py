@@ -39,6 +39,7 @@ def model_card(record: Record, *, license: str | None = None) -> str:
         _front_matter(record, license),
         f"# {_title(record)}",
         verdict(record).text,
+        _origin(record),
         _results(record),
         _use(record),
         _data(record),
@@ -88,7 +89,7 @@ def _front_matter(record: Record, license: str | None) -> str:
 
 def _hub_model(name: str) -> str | None:
     """Return the hub's name of the base model, or None for what is, or looks like, a local folder."""
-    name = _HUB_NAMES.get(name, name)
+    name = _HUB_NAMES.get(name, name.partition("@")[0])
     return name if _HUB_ID.fullmatch(name) and not Path(name).exists() else None
 
 
@@ -98,6 +99,25 @@ def _hub_data(source: str) -> str | None:
 
 def _base(source: str) -> str:
     return PurePath(source.replace("\\", "/")).name or source
+
+
+def _local(folder: str) -> str:
+    """Return a folder as a published card may show it: as it was written, but of an absolute path the last part."""
+    return _base(folder) if PurePath(folder).is_absolute() or "\\" in folder else folder
+
+
+def _origin(record: Record) -> str:
+    if not record.base_model:
+        return ""
+    if record.base_model.startswith("scratch:"):
+        return "It was trained from scratch: all its weights were learned from this data alone."
+    name = _hub_model(record.base_model)
+    if name is not None:
+        return f"It was fine-tuned from [{_plain(name)}](https://huggingface.co/{name})."
+    return (
+        f"It was fine-tuned from the model in the local folder {_plain(_local(record.base_model))}, which is no name "
+        "on the hub: whoever publishes this card should say what that was."
+    )
 
 
 def _results(record: Record) -> str:
@@ -122,14 +142,14 @@ def _cell(name: str, interval: Interval) -> str:
 
 
 def _use(record: Record) -> str:
-    folder = shlex.quote(_base(str(record.settings.get("output") or "MODEL")))
+    folder = _local(record.folder)
     every = ', top_k=None, function_to_apply="sigmoid"' if record.multi_label else ""
     return f"""## How to use it
 
 With Headway:
 
 ```sh
-headway predict {folder} "A text to judge."
+headway predict {shlex.quote(folder)} "A text to judge."
 ```
 
 With transformers:
@@ -137,7 +157,7 @@ With transformers:
 ```python
 from transformers import pipeline
 
-classify = pipeline("text-classification", model={_base(str(record.settings.get("output") or "MODEL"))!r}{every})
+classify = pipeline("text-classification", model={folder!r}{every})
 classify("A text to judge.")
 ```
 

@@ -176,9 +176,9 @@ def reliability_svg(bins: Sequence[Bin]) -> str:
         return _svg(figure, "Reliability diagram")
 
 
-def balance_svg(label_counts: Mapping[str, Sequence[int]], label_names: Sequence[str]) -> str:
-    """Draw the share of each label by split. Of more than 40 labels the 20 most and the 20 least common are shown."""
-    shares = {split: np.asarray(counts) / max(1, sum(counts)) for split, counts in label_counts.items() if any(counts)}
+def balance_svg(label_counts: Mapping[str, Sequence[int]], rows: Mapping[str, int], label_names: Sequence[str]) -> str:
+    """Draw the share of each split's rows that has a label. Of more than 40 labels the 20 most and 20 least common."""
+    shares = {split: np.asarray(counts) / rows[split] for split, counts in label_counts.items() if any(counts)}
     first, *others = shares
     order = np.argsort(-shares[first], kind="stable")
     if len(order) > _MAX_TICKS:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from headway.errors import HeadwayError
-from headway.evaluation.intervals import interval, resamples_of
+from headway.evaluation.intervals import gap_interval, interval, resamples_of
 from headway.evaluation.record import Bin, ClassScore, Interval, Scores
 
 __all__ = ["NUM_BINS", "THRESHOLD", "figures", "lead", "score"]
@@ -46,12 +46,15 @@ class _Draws:
         predicted: Rows that were given the class. The same shape.
         truth: Rows of the class. The same shape.
         figures: Each metric by name, NaN where undefined. *Shape:* (1 + resamples,) each.
+        drift: By how much the bins' gaps of confidence and accuracy differ from the first draw's, in sum; empty for
+            multi-label. *Shape:* (1 + resamples,)
     """
 
     hits: FloatArray
     predicted: FloatArray
     truth: FloatArray
     figures: dict[str, FloatArray]
+    drift: FloatArray
 
 
 def score(
@@ -90,7 +93,7 @@ def score(
     rows = len(targets)
     return Scores(
         rows=rows,
-        metrics={name: _figure_interval(name, values, rows) for name, values in draws.figures.items()},
+        metrics={name: _figure_interval(name, draws, rows) for name in draws.figures},
         classes=tuple(_class_score(name, draws, label) for label, name in enumerate(label_names)),
         confusion=() if multi else _confusion(targets, probabilities),
         reliability=() if multi else _reliability(targets, probabilities),
@@ -124,6 +127,7 @@ def lead(
     for both models move both figures together. An interval that leaves out 0 means that the two can be told apart.
     For ECE, where less is better, a negative difference is the good one.
     """
+    _require_finite(probabilities)
     ours = _draw(targets, probabilities, multi, seed, resamples).figures
     theirs = _draw(targets, other, multi, seed, resamples).figures
     differences = {name: ours[name] - theirs[name] for name in ours}
@@ -133,12 +137,7 @@ def lead(
 def _check(targets: AnyArray, probabilities: AnyArray, label_names: Sequence[str], multi: bool) -> None:
     if not len(targets):
         raise HeadwayError("There are no rows to score. Give a file with at least one labelled row.")
-    if not np.isfinite(probabilities).all():
-        rows = int((~np.isfinite(probabilities)).any(axis=1).sum())
-        raise HeadwayError(
-            f"The model's probabilities are not finite for {rows} of {len(targets)} rows, so it cannot be scored. "
-            "Its weights are damaged, or its training diverged: train again with a lower learning rate."
-        )
+    _require_finite(probabilities)
     shape = (len(targets), len(label_names))
     if probabilities.shape != shape or targets.shape != (shape if multi else shape[:1]):
         raise ValueError(f"targets {targets.shape} and probabilities {probabilities.shape} do not fit {shape}")
@@ -149,9 +148,21 @@ def _check(targets: AnyArray, probabilities: AnyArray, label_names: Sequence[str
         raise ValueError(f"targets must lie between 0 and {highest}")
 
 
-def _figure_interval(name: str, values: FloatArray, rows: int) -> Interval:
-    """ECE of 0 or 1 is no proportion of right answers, and an MCC of 0 is exact when all answers are the same."""
-    proportion = name not in ("ece", "mcc") or (name == "mcc" and values[0] == 1)
+def _require_finite(probabilities: AnyArray) -> None:
+    broken = int((~np.isfinite(probabilities)).any(axis=1).sum())
+    if broken:
+        raise HeadwayError(
+            f"The model's probabilities are not finite for {broken} of {len(probabilities)} rows, so it cannot be "
+            "scored. Its weights are damaged, or its training diverged: train again with a lower learning rate."
+        )
+
+
+def _figure_interval(name: str, draws: _Draws, rows: int) -> Interval:
+    """ECE is a sum of absolute gaps; an MCC of 0 is exact when all answers are the same, and no proportion."""
+    values = draws.figures[name]
+    if name == "ece":
+        return gap_interval(float(values[0]), values[1:], draws.drift[1:])
+    proportion = name != "mcc" or values[0] == 1
     return interval(float(values[0]), values[1:], trials=rows if proportion else 0)
 
 
@@ -200,20 +211,20 @@ def _draw_single(targets: IntArray, probabilities: AnyArray, draws: Iterator[Int
     bins, confidence = _bins(probabilities)
     gaps = right - confidence
     hits, predicted, truth = np.empty((3, num_draws, num_labels))
-    ece = np.empty(num_draws)
+    binned = np.empty((num_draws, NUM_BINS))
     for number, drawn in enumerate(draws):
         hits[number] = np.bincount(hit_or_none[drawn], minlength=num_labels + 1)[:num_labels]
         predicted[number] = np.bincount(answers[drawn], minlength=num_labels)
         truth[number] = np.bincount(targets[drawn], minlength=num_labels)
-        # |accuracy - confidence| of a bin times its share of the rows is the absolute sum of its rows' gaps / rows.
-        ece[number] = np.abs(np.bincount(bins[drawn], weights=gaps[drawn])).sum() / rows
+        # (accuracy - confidence) of a bin times its share of the rows is the sum of its rows' gaps / rows.
+        binned[number] = np.bincount(bins[drawn], weights=gaps[drawn], minlength=NUM_BINS) / rows
     figures = {
         "accuracy": hits.sum(axis=1) / rows,
         "macro_f1": _mean_of_known(_ratio(2 * hits, predicted + truth)),
         "mcc": _correlation(hits, predicted, truth, rows),
-        "ece": ece,
+        "ece": np.abs(binned).sum(axis=1),
     }
-    return _Draws(hits, predicted, truth, figures)
+    return _Draws(hits, predicted, truth, figures, drift=np.abs(binned - binned[0]).sum(axis=1))
 
 
 def _correlation(hits: FloatArray, predicted: FloatArray, truth: FloatArray, rows: int) -> FloatArray:
@@ -277,7 +288,7 @@ def _draw_multi(
         "mean_average_precision": _mean_of_known(precisions),
         "subset_accuracy": counts[:, -1] / rows,
     }
-    return _Draws(hits, predicted, truth, figures)
+    return _Draws(hits, predicted, truth, figures, drift=np.empty(0))
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ class Metric:
         unit = "\N{NO-BREAK SPACE}%" if self.percent else ""
         return f"{self._number(interval.low)}{dash}{self._number(interval.high)}{unit}"
 
+    def show_difference(self, value: float) -> str:
+        """Print a difference with its sign, percent as points without the word: "+3.1", "−0.012", "0.0"."""
+        text = f"{100 * value:+.1f}" if self.percent else f"{value:+.3f}"
+        return text.replace("-", "\N{MINUS SIGN}") if float(text) else text[1:]
+
     def _number(self, value: float) -> str:
         text = f"{100 * value:.1f}" if self.percent else f"{value:.3f}"
         return text.replace("-", "\N{MINUS SIGN}")
@@ -45,7 +50,7 @@ METRICS = {
         "Calibration error",
         False,
         "Expected calibration error (ECE): by how much confidence and accuracy differ on average, over 15 bins of "
-        "confidence. 0 is best. On few rows chance alone raises it.",
+        "confidence. 0 is best. On few rows chance alone raises it, which its interval allows for.",
     ),
     "micro_f1": Metric("Micro-F1", False, "F1 over all label decisions together, so common labels count most."),
     "mean_average_precision": Metric(

@@ -112,8 +112,10 @@ def _difference(lead: Interval, metric: Metric) -> str:
         return f"ahead by {low:.{digits}f} to {high:.{digits}f}{unit}"
     if high < 0:
         return f"behind by {-high:.{digits}f} to {-low:.{digits}f}{unit}"
-    text = f"somewhere between {low:+.{digits}f} and {high:+.{digits}f}{unit}"
-    return text.replace("-", "\N{MINUS SIGN}")
+    ends = metric.show_difference(lead.low), metric.show_difference(lead.high)
+    if ends[0] == ends[1]:
+        return "no difference"
+    return f"somewhere between {ends[0]} and {ends[1]}{unit}"
 
 
 def _reservations(record: Record) -> list[str]:

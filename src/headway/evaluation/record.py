@@ -109,6 +109,8 @@ class Record:
 
     Attributes:
         created: ISO 8601 time.
+        folder: The scored model's folder (or its name on the hub), as the user wrote it.
+        base_model: What it was trained from, as the user wrote it; "" in an evaluation, which does not know.
         data: What the user wrote, by split: {"train": "reviews.csv", ...}.
         rows: Row counts by split (train, validation, test).
         split: How the split was made, in one sentence.
@@ -130,6 +132,7 @@ class Record:
     headway_version: str
     created: str
     task: str
+    folder: str
     base_model: str
     data: dict[str, str]
     rows: dict[str, int]

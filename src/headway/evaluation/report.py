@@ -61,7 +61,6 @@ def render(record: Record) -> str:
 
     Every word that came from the user's files is escaped. The same record gives the same page.
     """
-    folder = str(record.settings.get("output") or "MODEL")
     return (
         _environment()
         .get_template("report.html")
@@ -87,8 +86,8 @@ def render(record: Record) -> str:
             settings=list(_flat(record.settings)),
             paired=all(baseline.lead for baseline in record.baselines),
             created=record.created[:16].replace("T", " "),
-            folder=shlex.quote(folder),
-            folder_in_python=repr(folder),
+            folder=shlex.quote(record.folder),
+            folder_in_python=repr(record.folder),
             colours=charts.COLOURS,
             max_text=_MAX_TEXT,
         )
@@ -121,7 +120,7 @@ def _pictures(record: Record) -> dict[str, object]:
         "curves": [(chart.title, Markup(chart.svg)) for chart in charts.curve_charts(record)],
         "confusion": Markup(charts.confusion_svg(scores.confusion, record.label_names)) if scores.confusion else None,
         "reliability": Markup(charts.reliability_svg(scores.reliability)) if scores.reliability else None,
-        "balance": Markup(charts.balance_svg(counts, record.label_names)) if counts else None,
+        "balance": Markup(charts.balance_svg(counts, record.rows, record.label_names)) if counts else None,
     }
 
 
@@ -178,13 +177,8 @@ def _contenders(record: Record) -> list[dict[str, object]]:
 
 def _contender(record: Record, baseline: Baseline, name: str) -> dict[str, object]:
     lead, metric = lead_of(record.scores, baseline, name), METRICS[name]
-    scale, unit = (100, " points") if metric.percent else (1, "")
-    digits = 1 if metric.percent else 3
-    text = (
-        f"{scale * lead.value:+.{digits}f}{unit}",
-        f"{scale * lead.low:+.{digits}f} to {scale * lead.high:+.{digits}f}",
-    )
-    value, ends = (part.replace("-", "\N{MINUS SIGN}") for part in text)
+    value = metric.show_difference(lead.value) + (" points" if metric.percent else "")
+    ends = f"{metric.show_difference(lead.low)} to {metric.show_difference(lead.high)}"
     return {
         "name": baseline.name,
         "description": baseline.description,

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from headway.errors import CheckpointError, DataError, SettingsError, UserError
+from headway.errors import CheckpointError, DataError, SettingsError, UserError, reason_of
 from headway.files import write_atomically
 from headway.training.state import StateFolder
 
@@ -88,7 +88,7 @@ class RunFolder:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{file}: could not be read: {error}.") from error
+            raise CheckpointError(f"{file}: could not be read: {reason_of(error)}.") from error
         if not isinstance(content, dict):
             raise CheckpointError(f"{file}: should hold a JSON object.")
         return content
@@ -111,7 +111,7 @@ class RunFolder:
             with TemporaryDirectory(dir=existing, prefix=".headway-"):
                 pass
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             raise UserError(f"{existing}: nothing can be written here ({reason}). Choose another --output.") from error
 
     def _check_same(self, request: Request) -> None:

@@ -62,8 +62,11 @@ class Prediction:
 class TextClassifier:
     """A transformer that gives texts labels."""
 
-    def __init__(self, engine: Engine, labels: Labels, config: dict[str, Any], columns: Columns | None = None) -> None:
+    def __init__(
+        self, engine: Engine, labels: Labels, config: dict[str, Any], columns: Columns | None = None, *, folder: str
+    ) -> None:
         self.engine = engine
+        self.folder = folder
         self.labels = labels
         self.columns = columns
         self._config = config
@@ -109,6 +112,7 @@ class TextClassifier:
             Labels(loaded.label_names, loaded.multi),
             loaded.config,
             Columns(columns["text"], columns["text_pair"], tuple(columns["labels"])) if columns else None,
+            folder=str(model),
         )
 
     @property

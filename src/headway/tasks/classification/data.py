@@ -1,7 +1,7 @@
 """From files to split, checked examples."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +72,7 @@ def read_classification_data(
     )
     labels = find_labels(tables["train"], columns)
     examples = {
-        split: make_examples(table, columns, labels, skip_bad_rows=settings.skip_bad_rows)
+        split: make_examples(table, _same_columns(table, columns), labels, skip_bad_rows=settings.skip_bad_rows)
         for split, table in tables.items()
         if sources[split] != data or is_labelled(table, columns)  # hub data sets often hide the labels of the test rows
     }
@@ -85,6 +85,10 @@ def read_classification_data(
         test_share=min(settings.test_share, share_cap),
         seed=settings.seed,
     )
+    unlabelled = [split for split in tables if split not in examples]
+    if unlabelled:
+        told = f" The {' and '.join(unlabelled)} rows of {data} have no labels and were left aside."
+        splits = replace(splits, description=splits.description + told)
     return ClassificationData(splits, columns, labels, sources)
 
 
@@ -102,6 +106,15 @@ def read_labelled(source: str, columns: Columns | None, labels: Labels, settings
         label=settings.label_column or (columns.labels if columns else None) or None,
     )
     return make_examples(table, found, labels, skip_bad_rows=settings.skip_bad_rows)
+
+
+def _same_columns(table: Table, columns: Columns) -> Columns:
+    """The columns of the training as another table has them.
+
+    Raises:
+        DataError: It lacks one.
+    """
+    return find_columns(table, text=columns.text, text_pair=columns.text_pair, label=columns.labels)
 
 
 def _only_table(source: str, split: str, skip_bad_rows: bool) -> Table:

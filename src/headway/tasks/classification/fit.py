@@ -33,7 +33,7 @@ from headway.training.events import CurveFile, Event, TensorBoardListener
 from headway.training.loop import Job, planned_steps, train
 from headway.training.state import Progress
 
-__all__ = ["Outcome", "choose_metric", "fit"]
+__all__ = ["Outcome", "check_metric", "choose_metric", "fit"]
 
 METRICS = {
     False: ("macro_f1", "accuracy", "mcc", "validation_loss"),
@@ -89,6 +89,17 @@ def fit(
         reporter.training_ends()
         board.close()
     return Outcome(progress, total_steps, tuple(curves.read()), metric)
+
+
+def check_metric(wanted: str | None) -> None:
+    """Before the data has told which kind of task it is: refuse what neither kind has.
+
+    Raises:
+        SettingsError: There is no such figure.
+    """
+    known = dict.fromkeys(name for names in METRICS.values() for name in names)
+    if wanted is not None and wanted not in known:
+        raise SettingsError(f"metric = {wanted!r}: there is no such figure, only {', '.join(known)}.")
 
 
 def choose_metric(wanted: str | None, multi: bool) -> str:

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 
 from headway.checkpoints.hub import locate
-from headway.checkpoints.load import LoadedClassifier, load_classifier
-from headway.checkpoints.scratch import is_scratch, new_classifier
+from headway.checkpoints.load import LoadedClassifier, classifier_architecture, empty_classifier, load_classifier
+from headway.checkpoints.scratch import is_scratch, new_architecture, new_classifier
 from headway.checkpoints.tokenizer import load_tokenizer
 from headway.data.examples import Examples
+from headway.data.readers import require
 from headway.data.tokenizer import Tokenizer
 from headway.data.tokens import TextEncoder
 from headway.device import choose_device, choose_precision
@@ -18,10 +19,11 @@ from headway.settings import Settings, for_new_weights
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData, read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
-from headway.tasks.classification.fit import choose_metric, fit
+from headway.tasks.classification.fit import check_metric, choose_metric, fit
 from headway.tasks.classification.measure import measure_run
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
+from headway.training.optimizer import freeze
 from headway.training.state import seed_everything
 
 __all__ = ["train_classifier"]
@@ -70,14 +72,13 @@ def train_classifier(
         return TextClassifier.load(folder.folder, device=settings.device)
 
     device = _prepare_machine(settings)
+    base = _look_ahead([source for source in (data, validation, test) if source is not None], model, settings)
     reporter.stage(f"Reading {data}")
     examples = read_classification_data(data, validation, test, settings)
     metric = choose_metric(settings.metric, examples.labels.multi)
-    names = examples.columns
-    reporter.note(f"Texts are in {' and '.join(names.texts)}, labels in {', '.join(names.labels)}.")
-    reporter.note(examples.splits.description)
-    reporter.stage(f"{'Making' if is_scratch(model) else 'Loading'} {model}")
-    classifier = _untrained(model, examples, settings, device, reporter)
+    _tell_columns(examples, reporter)
+    reporter.stage(f"{'Making' if base is None else 'Loading'} {model}")
+    classifier = _untrained(model, base, examples, settings, device, folder, reporter)
 
     reporter.stage("Checking the data")
     findings = examples.findings(classifier.engine.encoder)
@@ -86,21 +87,49 @@ def train_classifier(
     folder.open({**request, **settings.model_dump()}, resume=resume)
     outcome = fit(classifier.engine, examples, settings, metric, folder, reporter, resume=resume)
     reporter.stage("Measuring")
-    asked = {**settings.model_dump(), "output": str(folder.folder)}
-    record = measure_run(classifier, examples, findings, outcome, asked, base_model=model)
+    record = measure_run(classifier, examples, findings, outcome, settings.model_dump(), base_model=model)
     classifier.save(folder.folder, record)
     folder.states.remove()
     reporter.result(record, str(folder.folder))
     return classifier
 
 
+def _look_ahead(sources: list[str], model: str, settings: Settings) -> Path | None:
+    """Refuse what can be known to fail before a large file is read for nothing.
+
+    Returns:
+        The folder of the model to start from; None from scratch.
+    """
+    for source in sources:
+        require(source)
+    check_metric(settings.metric)
+    base = None if is_scratch(model) else locate(model)
+    architecture = new_architecture(model, "classification") if base is None else classifier_architecture(base)
+    sequence_limit(architecture, settings.max_length)
+    freeze(empty_classifier(architecture, num_labels=2), settings.freeze_blocks)
+    return base
+
+
+def _tell_columns(data: ClassificationData, reporter: Reporter) -> None:
+    reporter.note(f"Texts are in {' and '.join(data.columns.texts)}, labels in {', '.join(data.columns.labels)}.")
+    reporter.note(data.splits.description)
+
+
 def _untrained(
-    model: str, data: ClassificationData, settings: Settings, device: torch.device, reporter: Reporter
+    model: str,
+    base: Path | None,
+    data: ClassificationData,
+    settings: Settings,
+    device: torch.device,
+    folder: RunFolder,
+    reporter: Reporter,
 ) -> TextClassifier:
     """A classifier for the data's labels, not trained yet."""
     seed_everything(settings.seed)
-    make = _from_scratch if is_scratch(model) else _from_checkpoint
-    loaded, tokenizer = make(model, data, settings, reporter)
+    if base is None:
+        loaded, tokenizer = _from_scratch(model, data, settings, reporter)
+    else:
+        loaded, tokenizer = _from_checkpoint(model, base, data, settings, reporter)
     limit = sequence_limit(loaded.model.architecture, settings.max_length)
     precision = choose_precision(settings.precision, device)
     engine = Engine(
@@ -109,14 +138,14 @@ def _untrained(
         device,
         precision,
     )
-    return TextClassifier(engine, data.labels, loaded.config, data.columns)
+    return TextClassifier(engine, data.labels, loaded.config, data.columns, folder=str(folder.folder))
 
 
 def _from_checkpoint(
-    model: str, data: ClassificationData, settings: Settings, reporter: Reporter
+    model: str, source: Path, data: ClassificationData, settings: Settings, reporter: Reporter
 ) -> tuple[LoadedClassifier, Tokenizer]:
     """With the checkpoint's weights; what the checkpoint lacks is drawn and told."""
-    source, labels = locate(model), data.labels
+    labels = data.labels
     loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, dropouts=_dropouts(settings))
     if loaded.fresh:
         reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
