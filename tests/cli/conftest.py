@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REVIEWS = Path(__file__).parents[2] / "src" / "headway" / "samples" / "reviews.csv.gz"
-COMMAND = [sys.executable, "-c", "from headway.cli.main import run; run()"]
+COMMAND = [sys.executable, "-m", "headway"]
 
 
 @pytest.fixture(scope="session")
