@@ -1,0 +1,209 @@
+"""What a model folder says of its tokenizer: its class, its special tokens by role, and those that were added."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+
+from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json, shown
+from headway.checkpoints.family import all_families
+from headway.checkpoints.vocabularies import Languages, Side, Vocabulary
+from headway.errors import CheckpointError
+
+__all__ = [
+    "ANY_CLASS",
+    "CONFIG",
+    "LISTS",
+    "ROLES",
+    "SPECIAL_TOKENS_MAP",
+    "TOKENIZER",
+    "added_token",
+    "added_tokens",
+    "form_of",
+    "is_complete",
+    "language_token",
+    "listed_tokens",
+    "read_config",
+    "special_tokens",
+    "tokenizer_classes",
+]
+
+TOKENIZER = "tokenizer.json"
+CONFIG = "tokenizer_config.json"
+SPECIAL_TOKENS_MAP = "special_tokens_map.json"
+_ADDED_TOKENS = "added_tokens.json"
+ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# The class for a tokenizer.json that no class of the ecosystem describes.
+ANY_CLASS = "PreTrainedTokenizerFast"
+LISTS = ("additional_special_tokens", "extra_special_tokens")
+_LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the folder says of its tokenizer, in the three files that older and newer versions spread it over."""
+    config = _optional_json(folder / CONFIG)
+    for key, value in _optional_json(folder / SPECIAL_TOKENS_MAP).items():
+        config.setdefault(key, value)
+    side = config.get("truncation_side", "right")
+    if config.get("split_special_tokens"):
+        raise checkpoint_error(
+            folder / CONFIG,
+            ['"split_special_tokens" is true: special tokens are never cut here. Take it out.'],
+        )
+    if side not in ("left", "right"):
+        raise checkpoint_error(
+            folder / CONFIG, [f'"truncation_side" is {shown(side)}, but should be "left" or "right"']
+        )
+    return config
+
+
+def tokenizer_classes() -> dict[str, Callable[[ConfigReader], Vocabulary]]:
+    """The tokenizer classes that a family knows: how each reads its `tokenizer_config.json`."""
+    return {name: form for family in all_families().values() for name, form in family.tokenizers.items()}
+
+
+def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary | None]:
+    """The tokenizer's class and its form; none for a class that no family knows.
+
+    Raises:
+        CheckpointError: The folder's settings of that class are wrong.
+    """
+    name = _class_of(folder, config)
+    if name not in tokenizer_classes():
+        return name, None
+    reader = ConfigReader(config)
+    form = tokenizer_classes()[name](reader)
+    reader.problems += [
+        f'"{key}" is {shown(value)}, which its class does not support here. Take it out, or choose another model.'
+        for key, value in form.unsupported.items()
+        if key in config and config[key] is value
+    ]
+    if reader.problems:
+        raise checkpoint_error(folder / CONFIG, reader.problems)
+    return name, form
+
+
+def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
+    """The class that the folder names, else its family's usual one, else the only one that its files fit.
+
+    A `tokenizer.json` of which nobody says whose it is stands for itself.
+    """
+    model = _optional_json(folder / "config.json")
+    named = config.get("tokenizer_class") or model.get("tokenizer_class")
+    if named:
+        plain = str(named).removesuffix("Fast")
+        return plain if plain in tokenizer_classes() else str(named)
+    if (folder / TOKENIZER).is_file():
+        return ANY_CLASS
+    forms = {name: form(ConfigReader(config)) for name, form in tokenizer_classes().items()}
+    fitting = {name: form for name, form in forms.items() if is_complete(folder, form)}
+    usual = _usual_class(model)
+    if usual in fitting or not fitting:
+        return usual or ANY_CLASS
+    first, *others = fitting
+    return first if all(fitting[name] == fitting[first] for name in others) else ANY_CLASS
+
+
+def _usual_class(model: Mapping[str, Any]) -> str | None:
+    """The tokenizer class of the model type that a `config.json` names; of a composed model, of its text part.
+
+    It is called as the type's other classes are; a type that has none of its own takes its family's first.
+    """
+    model_type = str(model.get("model_type"))
+    family = all_families().get(model_type)
+    if family is not None and family.text_part:
+        part = model.get(family.text_part)
+        model_type = str(part.get("model_type")) if isinstance(part, dict) else ""
+        family = all_families().get(model_type)
+    if family is None:
+        return None
+    own = f"{family.model_types[model_type]}Tokenizer"
+    return own if own in family.tokenizers else next(iter(family.tokenizers), None)
+
+
+def is_complete(folder: Path, form: Vocabulary) -> bool:
+    """Whether the folder holds all the files of a form."""
+    return all((folder / name).is_file() for name in form.files)
+
+
+def special_tokens(
+    where: Path, usual: Mapping[str, str | AddedToken], config: Mapping[str, Any]
+) -> dict[str, AddedToken]:
+    """The special tokens by role; what the folder names goes before what is usual."""
+    named = {role: config[role] for role in ROLES if config.get(role) is not None}
+    try:
+        return {role: added_token(token, special=True) for role, token in ({**usual, **named}).items()}
+    except (TypeError, ValueError, LookupError) as error:
+        raise _wrong_kind(where, error) from error
+
+
+def language_token(
+    folder: Path, languages: Languages | None, config: Mapping[str, Any], side: Side, wanted: str | None
+) -> str:
+    """The token of the wanted language; an empty text where the tokenizer marks none."""
+    if languages is None:
+        if wanted is None:
+            return ""
+        raise CheckpointError(f'{folder}: its tokenizer marks no languages; leave "{wanted}" out.')
+    code = wanted or config.get(_LANGUAGE_KEYS[side]) or (languages.default if side == "source" else None)
+    if code is None:
+        raise CheckpointError(f"{folder}: say which language it shall write: {_some(languages.codes)}.")
+    fitting = [known for known in languages.codes if code in (known, known.partition("_")[0])]
+    if len(fitting) != 1:
+        close = fitting or difflib.get_close_matches(str(code), languages.codes, n=3)
+        hint = f"Did you mean {' or '.join(close)}?" if close else f"It knows {_some(languages.codes)}."
+        raise CheckpointError(f'{folder}: does not know the language "{code}". {hint}')
+    return languages.token_of(fitting[0])
+
+
+def _some(codes: tuple[str, ...]) -> str:
+    return ", ".join(codes[:8]) + (f" or another of its {len(codes)}" if len(codes) > 8 else "")
+
+
+def listed_tokens(folder: Path, config: Mapping[str, Any]) -> list[AddedToken]:
+    """Special tokens without one of the usual roles."""
+    found = []
+    try:
+        for key in LISTS:
+            entries = config.get(key) or []
+            entries = entries.values() if isinstance(entries, dict) else entries
+            found += [added_token(entry, special=True) for entry in entries]
+    except (TypeError, ValueError, LookupError) as error:
+        raise _wrong_kind(folder / CONFIG, error) from error
+    return found
+
+
+def added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
+    """Tokens that a user added to the vocabulary, by the ids that they were given."""
+    try:
+        entries = config.get("added_tokens_decoder", {}).items()
+        added = {int(index): added_token(entry, special=False) for index, entry in entries}
+        for content, index in _optional_json(folder / _ADDED_TOKENS).items():
+            added.setdefault(int(index), AddedToken(content, normalized=False))
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise _wrong_kind(folder / CONFIG, error) from error
+    return added
+
+
+def added_token(entry: object, special: bool) -> AddedToken:
+    """A token is written as a string, or as an object with its content and flags."""
+    if isinstance(entry, AddedToken):
+        return entry
+    if isinstance(entry, str):
+        return AddedToken(entry, normalized=False, special=special)
+    if not isinstance(entry, dict):
+        raise TypeError(f"a token should be a text or an object, not {entry!r}")
+    flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
+    return AddedToken(
+        entry["content"], **{"special": special, **{flag: entry[flag] for flag in flags if flag in entry}}
+    )
+
+
+def _wrong_kind(where: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"{where}: has a value of the wrong kind ({error}). Fetch it again.")
+
+
+def _optional_json(file: Path) -> dict[str, Any]:
+    return read_json(file) if file.is_file() else {}
