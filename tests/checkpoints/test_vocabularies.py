@@ -255,6 +255,85 @@ def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Call
         load_tokenizer(tmp_path)
 
 
+@pytest.mark.parametrize("saved", [False, True], ids=["model", "tokenizer.json"])
+@pytest.mark.parametrize("config", [{"do_lower_case": False}, {"keep_accents": True}, {"remove_space": False}])
+def test_alberts_settings_are_read(
+    config: dict[str, Any], saved: bool, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, "AlbertTokenizer", train)
+    if saved:
+        save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=512)
+        (tmp_path / "spiece.model").unlink()
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "AlbertTokenizer"} | config))
+    ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+    for text in [*texts[:40], "Émile «Ärger»"]:
+        assert ids(ours, text) == theirs(text), text
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "T5Tokenizer", "AlbertTokenizer"])
+def test_a_tokenizer_json_is_cut_as_its_class_cuts(
+    name: str, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    """Older converters wrote other steps around the same pieces."""
+    one_model_folder(tmp_path, name, train)
+    save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=512)
+    whole = json.loads((tmp_path / "tokenizer.json").read_text())
+    spaces = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"pre_tokenizer": spaces, "decoder": None}))
+    ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+    for text in texts[:60]:
+        assert ids(ours, text) == theirs(text), text
+    assert ours.decode([ids(ours, "good phone")]) == ["good phone"]
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "PegasusTokenizer"])
+@pytest.mark.parametrize("token", ["<other>", None])
+def test_a_model_of_pieces_has_its_own_special_tokens(
+    name: str, token: str | None, tmp_path: Path, train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, name, train, mask_token=token)
+    usual = "<mask_2>" if name == "PegasusTokenizer" else "<mask>"
+    words = rf'\.model: has {usual} as its "mask_token", but tokenizer_config\.json names {token or "none"}'
+    with pytest.raises(CheckpointError, match=words):
+        load_tokenizer(tmp_path)
+
+
+def test_the_mask_of_bytes_leaves_the_space_before_it(tmp_path: Path, review_texts: list[str]) -> None:
+    maker = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    maker.train_from_iterator(review_texts[:99], vocab_size=400, special_tokens=special, show_progress=False)
+    maker.save_model(str(tmp_path))
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "RobertaTokenizer"}')
+    for changes in ({}, {"cls_token": "<mask>"}, {"sep_token": "good"}):
+        ours = load_tokenizer(tmp_path)
+        assert ids(ours, "a <mask> b") == transformers_ids(tmp_path)("a <mask> b")
+        save_tokenizer(tmp_path, ours, max_length=64)
+        (tmp_path / "special_tokens_map.json").unlink()
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"} | changes))
+
+
+@pytest.mark.parametrize("name", ["MarianTokenizer", "M2M100Tokenizer"])
+def test_what_a_folder_adds_to_models_beside_a_vocabulary(
+    name: str, tmp_path: Path, train: Callable[..., bytes]
+) -> None:
+    two_model_folder(tmp_path, name, train, additional_special_tokens=["s"], bos_token="<s>")
+    piece = "good phones, best </s> <s> s"
+    assert ids(load_tokenizer(tmp_path), piece) == transformers_ids(tmp_path)(piece)
+    two_model_folder(tmp_path, name, train, extra_special_tokens=["<new>"])
+    with pytest.raises(
+        CheckpointError, match=r"the vocabulary lacks the special token <new> \(extra_special_tokens or"
+    ):
+        load_tokenizer(tmp_path)
+    decoder = {"5000": {"content": "<new>", "special": True}}
+    two_model_folder(tmp_path, name, train, added_tokens_decoder=decoder)
+    with pytest.raises(CheckpointError, match=r"adds the token '<new>' with id 5000, which vocab\.json lacks"):
+        load_tokenizer(tmp_path)
+    decoder = {"0": {"content": "<s>", "special": True, "lstrip": True}}
+    two_model_folder(tmp_path, name, train, added_tokens_decoder=decoder)
+    with pytest.raises(CheckpointError, match="the added token '<s>' should be cut"):
+        load_tokenizer(tmp_path)
+
+
 @pytest.mark.parametrize("model_type", ["xlm-roberta", "camembert"])
 def test_the_class_is_that_of_the_model_type(model_type: str, tmp_path: Path, train: Callable[..., bytes]) -> None:
     (tmp_path / "sentencepiece.bpe.model").write_bytes(train())

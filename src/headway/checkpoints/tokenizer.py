@@ -1,9 +1,10 @@
 """The tokenizer of a model folder, which neither pads nor cuts."""
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import tokenizers
@@ -11,7 +12,6 @@ from tokenizers import AddedToken, processors
 
 from headway.checkpoints.config import ConfigReader
 from headway.checkpoints.tokenizer_config import (
-    ANY_CLASS,
     CONFIG,
     LISTS,
     ROLES,
@@ -27,7 +27,7 @@ from headway.checkpoints.tokenizer_config import (
     special_tokens,
     tokenizer_classes,
 )
-from headway.checkpoints.vocabularies import LearnableVocabulary, Side, Vocabulary
+from headway.checkpoints.vocabularies import ANY_CLASS, LearnableVocabulary, Side, Vocabulary
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
 from headway.errors import CheckpointError, library_errors
 from headway.files import write_atomically
@@ -57,9 +57,9 @@ def load_tokenizer(
 ) -> Tokenizer:
     """The tokenizer of a model folder, with padding and truncation off.
 
-    `tokenizer.json` is taken as it is. Without it, the tokenizer is built from the files of its class: `vocab.txt`,
-    `vocab.json` with `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one
-    that goes with the model's family.
+    The vocabulary lies in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
+    `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one that goes with the
+    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class is taken as it is.
 
     Args:
         folder: A model folder.
@@ -76,17 +76,14 @@ def load_tokenizer(
     name, form = form_of(folder, config)
     special = special_tokens(folder / CONFIG, form.special if form else {}, config)
     tokens = {role: token.content for role, token in special.items()}
+    if form:
+        config = {**config, "tokenizer_class": name}
+        _check_roles(folder, form, tokens)
     tokens["language"] = language_token(folder, form.languages if form else None, config, side, language)
     if (folder / TOKENIZER).is_file() and not (form and form.comes_first and is_complete(folder, form)):
-        read = _from_file(folder / TOKENIZER)
-        if form and form.languages:
-            _put_around(folder, read, form, tokens)
-        if form:
-            read = _following(folder, read, form, config)
-        _add(folder, read, added_tokens(folder, config), config)
-        tokenizer: Tokenizer = FastTokenizer(read, _described(read, config))
+        tokenizer: Tokenizer = _from_one_file(folder, form, config, special, tokens)
     elif form and is_complete(folder, form):
-        tokenizer = _from_vocabulary(folder, form, {**config, "tokenizer_class": name}, special, tokens, side)
+        tokenizer = _from_vocabulary(folder, form, config, special, tokens, side)
     else:
         raise _nothing_to_read(folder, config, form)
     largest = tokenizer.largest_id
@@ -145,12 +142,89 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
     write_atomically(folder / SPECIAL_TOKENS_MAP, _json(special))
 
 
-def _from_file(file: Path) -> tokenizers.Tokenizer:
+def _check_roles(folder: Path, form: Vocabulary, tokens: Mapping[str, str]) -> None:
+    wanted = {*form.needs, *(name for _, name, _, _ in Formatter().parse(form.single + form.pair) if name)}
+    absent = next((role for role in sorted(wanted - {"language"}) if role not in tokens), None)
+    if absent is not None:
+        raise CheckpointError(
+            f'{folder / CONFIG}: "{absent}" is null, but the tokenizer\'s class needs one. Name the token, or take the '
+            "key out if it is the usual one."
+        )
+
+
+def _from_one_file(
+    folder: Path,
+    form: Vocabulary | None,
+    config: dict[str, Any],
+    special: Mapping[str, AddedToken],
+    tokens: Mapping[str, str],
+) -> FastTokenizer:
+    file = folder / TOKENIZER
     with library_errors(f"{file}: is not a readable tokenizer"):
-        tokenizer = tokenizers.Tokenizer.from_file(str(file))
+        read = tokenizers.Tokenizer.from_file(str(file))
         # A token for the unknown that is unknown itself is only missed by the library when it needs it.
-        tokenizer.encode(_RARE)
-    return tokenizer
+        read.encode(_RARE)
+    inside = read.get_added_tokens_decoder()
+    added = added_tokens(folder, config, inside)
+    if form is None:
+        _add(folder, read, added, [*special.values()], config)
+        return FastTokenizer(read, _described(read, config))
+    known = {token.content for token in (*added.values(), *special.values(), *listed_tokens(folder, config))}
+    known |= {*form.without_role}
+    forgotten = next((token.content for token in inside.values() if token.content not in known), None)
+    if forgotten is not None:
+        raise CheckpointError(
+            f"{file}: adds the token {forgotten}, which added_tokens_decoder in {CONFIG} leaves out. Write it there "
+            "too, or take it out here."
+        )
+    with library_errors(f"{file}: is not a usable tokenizer"):
+        built = form.rebuild(file, read, tokens)
+        if read.truncation and read.truncation["direction"] != "right":
+            config = {"truncation_side": read.truncation["direction"], **config}
+        if form.around_stands and read.post_processor is not None:
+            built.post_processor = read.post_processor
+    return _finished(folder, built, form, config, added, special, tokens, around=not form.around_stands)
+
+
+def _from_vocabulary(
+    folder: Path,
+    form: Vocabulary,
+    config: dict[str, Any],
+    special: Mapping[str, AddedToken],
+    tokens: Mapping[str, str],
+    side: Side,
+) -> Tokenizer:
+    added = added_tokens(folder, config, {})
+    built = form.build(folder, tokens, side)
+    if not isinstance(built, SentencePieceTokenizer):
+        return _finished(folder, built, form, config, added, special, tokens, around=True)
+    _check_pieces(folder, built, added)
+    listed = listed_tokens(folder, config)
+    _check_named(folder, config, built.id_of)
+    kept = {token.content for token in (*added.values(), *listed)}
+    return replace(
+        built,
+        special={**built.special, **{token: index for token in kept if (index := built.id_of(token)) is not None}},
+        config={**config, **{role: tokens[role] for role in special}},
+    )
+
+
+def _finished(
+    folder: Path,
+    tokenizer: tokenizers.Tokenizer,
+    form: Vocabulary,
+    config: dict[str, Any],
+    added: Mapping[int, AddedToken],
+    special: Mapping[str, AddedToken],
+    tokens: Mapping[str, str],
+    around: bool,
+) -> FastTokenizer:
+    more = [added_token(token, special=True) for token in form.without_role]
+    _add(folder, tokenizer, added, [*special.values(), *more], config)
+    if around:
+        _put_around(folder, tokenizer, form, tokens)
+    here = {role: tokens[role] for role in special if tokenizer.token_to_id(tokens[role]) is not None}
+    return FastTokenizer(tokenizer, {**config, **here})
 
 
 def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,59 +237,55 @@ def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> di
     return {**config, **contents}
 
 
-def _from_vocabulary(
-    folder: Path,
-    form: Vocabulary,
-    config: dict[str, Any],
-    special: Mapping[str, AddedToken],
-    tokens: Mapping[str, str],
-    side: Side,
-) -> Tokenizer:
-    added = added_tokens(folder, config)
-    built = form.build(folder, tokens, side)
-    if isinstance(built, SentencePieceTokenizer):
-        _check_ids(folder, added, built.id_of)
-        _check_listed(folder, config, {*built.special, *built.languages})
-        return replace(built, config={**config, **{role: tokens[role] for role in special}})
-    with library_errors(f"{folder}: its special tokens do not fit its vocabulary", "Fetch its files again."):
-        built.add_special_tokens([token for token in special.values() if built.token_to_id(token.content) is not None])
-    _add(folder, built, added, config)
-    _put_around(folder, built, form, tokens)
-    here = {role: tokens[role] for role in special if built.token_to_id(tokens[role]) is not None}
-    return FastTokenizer(built, {**config, **here})
-
-
-def _following(
-    folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, config: Mapping[str, Any]
-) -> tokenizers.Tokenizer:
-    """A tokenizer that lies in one file, as the config beside it will have it."""
-    before = repr(tokenizer.normalizer), repr(tokenizer.pre_tokenizer)
-    form.follow(folder / TOKENIZER, tokenizer, config)
-    if (repr(tokenizer.normalizer), repr(tokenizer.pre_tokenizer)) == before:
-        return tokenizer
-    return tokenizers.Tokenizer.from_str(tokenizer.to_str())  # its own added tokens are tidied anew
-
-
 def _add(
-    folder: Path, tokenizer: tokenizers.Tokenizer, added: Mapping[int, AddedToken], config: Mapping[str, Any]
+    folder: Path,
+    tokenizer: tokenizers.Tokenizer,
+    added: Mapping[int, AddedToken],
+    special: Sequence[AddedToken],
+    config: Mapping[str, Any],
 ) -> None:
-    listed = listed_tokens(folder, config)
+    """Keep the added tokens and the special ones whole, wherever a text contains them."""
+    roles = {token.content for token in special}
+    for token in added.values():
+        token.special = token.special or token.content in roles
+    known = {token.content for token in added.values()}
+    others = [token for token in (*special, *listed_tokens(folder, config)) if token.content not in known]
     with library_errors(f"{folder}: its special tokens do not fit its vocabulary", "Fetch its files again."):
-        for _, token in sorted(added.items()):
-            (tokenizer.add_special_tokens if token.special else tokenizer.add_tokens)([token])
-        _check_listed(folder, config, tokenizer.get_vocab())
-        tokenizer.add_special_tokens(listed)
+        tokenizer.add_tokens([token for _, token in sorted(added.items())])
+        _check_named(folder, config, tokenizer.token_to_id)
+        # A usual token that the vocabulary lacks would have an id beyond the model's table.
+        tokenizer.add_special_tokens([token for token in others if tokenizer.token_to_id(token.content) is not None])
         tokenizer.encode(_RARE)
     _check_ids(folder, added, tokenizer.token_to_id)
 
 
-def _check_listed(folder: Path, config: Mapping[str, Any], known: Container[str]) -> None:
-    absent = next((token.content for token in listed_tokens(folder, config) if token.content not in known), None)
-    if absent is not None:
-        raise CheckpointError(
-            f"{folder / CONFIG}: lists the special token {absent}, which the vocabulary lacks. Save the tokenizer "
-            f"with it as {TOKENIZER}, or take it out of {' and '.join(LISTS)}."
-        )
+def _check_named(folder: Path, config: Mapping[str, Any], id_of: Callable[[str], int | None]) -> None:
+    """Refuse a token that the folder names and the vocabulary lacks: nobody knows its id."""
+    roles = {role: added_token(config[role], special=True) for role in ROLES if config.get(role) is not None}
+    named = [(role, token.content) for role, token in roles.items()]
+    named += [(" or ".join(LISTS), token.content) for token in listed_tokens(folder, config)]
+    for where, token in named:
+        if id_of(token) is None:
+            raise CheckpointError(
+                f"{folder}: the vocabulary lacks the special token {token} ({where} in {CONFIG} or "
+                f"{SPECIAL_TOKENS_MAP}). Take it out there, or save the tokenizer anew with the program that added it."
+            )
+
+
+def _check_pieces(folder: Path, built: SentencePieceTokenizer, added: Mapping[int, AddedToken]) -> None:
+    """Refuse added tokens that a SentencePiece model beside a vocabulary would not cut as the ecosystem does."""
+    for index, token in sorted(added.items()):
+        if built.id_of(token.content) is None:
+            raise CheckpointError(
+                f"{folder}: adds the token {token.content!r} with id {index}, which vocab.json lacks; such a tokenizer "
+                "takes no others here. Add it there, or take it out of added_tokens_decoder or added_tokens.json."
+            )
+        if token.lstrip or token.rstrip or token.single_word or not token.special:
+            raise CheckpointError(
+                f"{folder}: the added token {token.content!r} should be cut as a part of the text, or with the spaces "
+                "around it, which such a tokenizer does not do here. Take it out of added_tokens_decoder."
+            )
+    _check_ids(folder, added, built.id_of)
 
 
 def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, tokens: Mapping[str, str]) -> None:
@@ -224,7 +294,10 @@ def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary,
     used = {word.partition(":")[0] for template in templates for word in template.split()} - {"$A", "$B"}
     absent = [token for token in sorted(used) if tokenizer.token_to_id(token) is None]
     if absent:
-        raise CheckpointError(f"{folder}: the tokenizer lacks {', '.join(absent)}. It is another model's.")
+        raise CheckpointError(
+            f"{folder}: the vocabulary lacks {', '.join(absent)}, which should stand around texts. It is another "
+            "model's."
+        )
     if not used:
         return
     with library_errors(f"{folder}: its special tokens cannot stand around texts", "Fetch its files again."):

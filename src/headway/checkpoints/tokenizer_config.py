@@ -9,11 +9,10 @@ from tokenizers import AddedToken
 
 from headway.checkpoints.config import ConfigReader, checkpoint_error, read_json, shown
 from headway.checkpoints.family import all_families
-from headway.checkpoints.vocabularies import Languages, Side, Vocabulary
+from headway.checkpoints.vocabularies import ANY_CLASS, Languages, Side, Vocabulary, content
 from headway.errors import CheckpointError
 
 __all__ = [
-    "ANY_CLASS",
     "CONFIG",
     "LISTS",
     "ROLES",
@@ -34,18 +33,18 @@ TOKENIZER = "tokenizer.json"
 CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS_MAP = "special_tokens_map.json"
 _ADDED_TOKENS = "added_tokens.json"
+_DECODER = "added_tokens_decoder"
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-# The class for a tokenizer.json that no class of the ecosystem describes.
-ANY_CLASS = "PreTrainedTokenizerFast"
-LISTS = ("additional_special_tokens", "extra_special_tokens")
+LISTS = ("extra_special_tokens", "additional_special_tokens")  # the newer name first
 _LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
     """What the folder says of its tokenizer, in the three files that older and newer versions spread it over."""
     config = _optional_json(folder / CONFIG)
-    for key, value in _optional_json(folder / SPECIAL_TOKENS_MAP).items():
-        config.setdefault(key, value)
+    if _DECODER not in config:  # which newer versions write, and then read nothing else
+        more = _optional_json(folder / SPECIAL_TOKENS_MAP)
+        config |= {key: value for key, value in more.items() if key not in LISTS or not config.keys() & {*LISTS}}
     side = config.get("truncation_side", "right")
     if config.get("split_special_tokens"):
         raise checkpoint_error(
@@ -88,15 +87,19 @@ def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary | 
 def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
     """The class that the folder names, else its family's usual one, else the only one that its files fit.
 
-    A `tokenizer.json` of which nobody says whose it is stands for itself.
+    A `tokenizer.json` of which nobody says whose it is stands for itself, and so does that of a family without classes.
     """
     model = _optional_json(folder / "config.json")
+    family = all_families().get(str(model.get("model_type")))
+    in_one_file = (folder / TOKENIZER).is_file()
     named = config.get("tokenizer_class") or model.get("tokenizer_class")
+    if in_one_file and family is not None and not family.tokenizers and not family.text_part:
+        return ANY_CLASS
     if named:
         plain = str(named).removesuffix("Fast")
         return plain if plain in tokenizer_classes() else str(named)
-    if (folder / TOKENIZER).is_file():
-        return ANY_CLASS
+    if in_one_file:
+        return ANY_CLASS if family is None or family.text_part else _usual_class(model) or ANY_CLASS
     forms = {name: form(ConfigReader(config)) for name, form in tokenizer_classes().items()}
     fitting = {name: form for name, form in forms.items() if is_complete(folder, form)}
     usual = _usual_class(model)
@@ -131,10 +134,13 @@ def is_complete(folder: Path, form: Vocabulary) -> bool:
 def special_tokens(
     where: Path, usual: Mapping[str, str | AddedToken], config: Mapping[str, Any]
 ) -> dict[str, AddedToken]:
-    """The special tokens by role; what the folder names goes before what is usual."""
-    named = {role: config[role] for role in ROLES if config.get(role) is not None}
+    """The special tokens by role; what the folder names goes before what is usual, and null names none."""
+    entries = {**usual, **{role: config[role] for role in ROLES if role in config}}
+    for role in usual.keys() & entries.keys():
+        if entries[role] == content(usual[role]):  # the usual token has its usual way with spaces
+            entries[role] = usual[role]
     try:
-        return {role: added_token(token, special=True) for role, token in ({**usual, **named}).items()}
+        return {role: added_token(token, special=True) for role, token in entries.items() if token is not None}
     except (TypeError, ValueError, LookupError) as error:
         raise _wrong_kind(where, error) from error
 
@@ -163,28 +169,40 @@ def _some(codes: tuple[str, ...]) -> str:
 
 
 def listed_tokens(folder: Path, config: Mapping[str, Any]) -> list[AddedToken]:
-    """Special tokens without one of the usual roles."""
-    found = []
+    """Special tokens without one of the usual roles: in a list, or under a name of their own."""
+    names = [key for key in config if key.endswith("_token") and key not in ROLES]
     try:
-        for key in LISTS:
-            entries = config.get(key) or []
-            entries = entries.values() if isinstance(entries, dict) else entries
-            found += [added_token(entry, special=True) for entry in entries]
+        found = [added_token(config[key], special=True) for key in names if isinstance(config[key], str | dict)]
+        entries = next((config[key] for key in LISTS if config.get(key)), [])
+        entries = entries.values() if isinstance(entries, dict) else entries
+        found += [added_token(entry, special=True) for entry in entries]
     except (TypeError, ValueError, LookupError) as error:
         raise _wrong_kind(folder / CONFIG, error) from error
     return found
 
 
-def added_tokens(folder: Path, config: Mapping[str, Any]) -> dict[int, AddedToken]:
-    """Tokens that a user added to the vocabulary, by the ids that they were given."""
+def added_tokens(folder: Path, config: Mapping[str, Any], inside: Mapping[int, AddedToken]) -> dict[int, AddedToken]:
+    """Tokens that were added to the vocabulary, by the ids that they were given.
+
+    Args:
+        folder: The tokenizer's.
+        config: What it says.
+        inside: Those that its `tokenizer.json` holds.
+    """
     try:
-        entries = config.get("added_tokens_decoder", {}).items()
-        added = {int(index): added_token(entry, special=False) for index, entry in entries}
-        for content, index in _optional_json(folder / _ADDED_TOKENS).items():
-            added.setdefault(int(index), AddedToken(content, normalized=False))
+        if _DECODER in config:
+            return {int(index): added_token(entry, special=False) for index, entry in config[_DECODER].items()}
+        named = [config[role] for role in ROLES if config.get(role) is not None]
+        special = {added_token(entry, special=True).content for entry in named}
+        # A list in special_tokens_map.json does not count here.
+        special |= {token.content for token in listed_tokens(folder, _optional_json(folder / CONFIG))}
+        older = {
+            int(index): AddedToken(token, normalized=token not in special, special=token in special)
+            for token, index in _optional_json(folder / _ADDED_TOKENS).items()
+        }
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         raise _wrong_kind(folder / CONFIG, error) from error
-    return added
+    return older | dict(inside)
 
 
 def added_token(entry: object, special: bool) -> AddedToken:

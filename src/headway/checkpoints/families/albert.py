@@ -78,6 +78,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         file="spiece.model",
         pieces=_digits_before_commas,
         normalizer=tidy,
+        around_stands=True,
         learned_with={
             "pad_id": 0,
             "unk_id": 1,

@@ -74,6 +74,7 @@ def _two_hundred_languages(config: ConfigReader) -> SentencePieces:
         pair="$A $B {eos_token} {language}" if behind else "{language} $A $B {eos_token}",
         languages=Languages(codes=codes, default="eng_Latn"),
         file="sentencepiece.bpe.model",
+        stands=True,
         pieces=lambda own: fairseq_pieces(own, *codes, "<mask>"),
     )
 
