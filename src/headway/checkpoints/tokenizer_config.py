@@ -173,7 +173,7 @@ def listed_tokens(folder: Path, config: Mapping[str, Any]) -> list[AddedToken]:
     names = [key for key in config if key.endswith("_token") and key not in ROLES]
     try:
         found = [added_token(config[key], special=True) for key in names if isinstance(config[key], str | dict)]
-        entries = next((config[key] for key in LISTS if config.get(key)), [])
+        entries: Any = next((config[key] for key in LISTS if config.get(key)), [])
         entries = entries.values() if isinstance(entries, dict) else entries
         found += [added_token(entry, special=True) for entry in entries]
     except (TypeError, ValueError, LookupError) as error:

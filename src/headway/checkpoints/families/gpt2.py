@@ -61,7 +61,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "attn_pdrop": stack.attention_dropout,
         "tie_word_embeddings": head is None or head.tied,
         "initializer_range": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        "pad_token_id": architecture.padding_id,
         "bos_token_id": architecture.start_id,
     }
 
