@@ -247,8 +247,8 @@ def test_what_gpt2_puts_around_a_text_is_read(
 
 
 def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Callable[..., bytes]) -> None:
-    one_model_folder(tmp_path, "XLMRobertaTokenizer", train, add_prefix_space=False)
-    with pytest.raises(CheckpointError, match='"add_prefix_space" is false, which its class does not support'):
+    two_model_folder(tmp_path, "MarianTokenizer", train, sp_model_kwargs={"enable_sampling": True})
+    with pytest.raises(CheckpointError, match=r'"sp_model_kwargs" is .*: the same text would not always be cut'):
         load_tokenizer(tmp_path)
     one_model_folder(tmp_path, "XLMRobertaTokenizer", train, split_special_tokens=True)
     with pytest.raises(CheckpointError, match='"split_special_tokens" is true'):
@@ -270,16 +270,30 @@ def test_alberts_settings_are_read(
         assert ids(ours, text) == theirs(text), text
 
 
-@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "T5Tokenizer", "AlbertTokenizer"])
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer", "T5Tokenizer"])
+@pytest.mark.parametrize("space", [False, None])
+def test_the_space_before_pieces_is_read(
+    name: str, space: bool | None, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, name, train, add_prefix_space=space)
+    for _ in ("model", "tokenizer.json"):
+        ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+        for text in texts[:60]:
+            assert ids(ours, text) == theirs(text), text
+        save_tokenizer(tmp_path, ours, max_length=512)
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "T5Tokenizer", "MT5Tokenizer", "AlbertTokenizer"])
 def test_a_tokenizer_json_is_cut_as_its_class_cuts(
     name: str, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
 ) -> None:
     """Older converters wrote other steps around the same pieces."""
-    one_model_folder(tmp_path, name, train)
+    one_model_folder(tmp_path, name.removeprefix("M"), train)
     save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=512)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
     whole = json.loads((tmp_path / "tokenizer.json").read_text())
     spaces = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
-    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"pre_tokenizer": spaces, "decoder": None}))
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"pre_tokenizer": spaces}))
     ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
     for text in texts[:60]:
         assert ids(ours, text) == theirs(text), text

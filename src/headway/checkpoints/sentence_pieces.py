@@ -57,8 +57,8 @@ class SentencePieces(LearnableVocabulary):
     stands: bool = False
     """Whether a `tokenizer.json` is right as it is: `transformers` 5 would cut otherwise than the model learned."""
 
-    # Whether a space stands before a text, the model says.
-    unsupported: ClassVar[Mapping[str, bool]] = {"add_prefix_space": False}
+    space_first: bool | None = None
+    """Whether a text is read as if a space stood before it; as the model says when none."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -120,6 +120,8 @@ class SentencePieces(LearnableVocabulary):
         cleaning = self.normalizer(table)
         if cleaning is not None:
             tokenizer.normalizer = cleaning
+        if self.space_first is not None:
+            space_first = self.space_first
         scheme: Literal["always", "never"] = "always" if space_first else "never"
         # Words apart: SentencePiece drops the spaces at both ends and all but one between words.
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(

@@ -74,11 +74,6 @@ def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary | 
         return name, None
     reader = ConfigReader(config)
     form = tokenizer_classes()[name](reader)
-    reader.problems += [
-        f'"{key}" is {shown(value)}, which its class does not support here. Take it out, or choose another model.'
-        for key, value in form.unsupported.items()
-        if key in config and config[key] is value
-    ]
     if reader.problems:
         raise checkpoint_error(folder / CONFIG, reader.problems)
     return name, form

@@ -111,9 +111,6 @@ class Vocabulary(ABC):
     needs: ClassVar[tuple[str, ...]] = ("unk_token",)
     """Roles that some token must have, besides those that stand around texts."""
 
-    unsupported: ClassVar[Mapping[str, bool]] = {}
-    """Settings in `tokenizer_config.json` with which texts would be cut in another way."""
-
     @property
     def without_role(self) -> tuple[str, ...]:
         """All special tokens that have no role."""

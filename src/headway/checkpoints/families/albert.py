@@ -79,6 +79,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         pieces=_digits_before_commas,
         normalizer=tidy,
         around_stands=True,
+        space_first=config.stated_flag("add_prefix_space"),
         learned_with={
             "pad_id": 0,
             "unk_id": 1,

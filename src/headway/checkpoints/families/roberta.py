@@ -73,6 +73,7 @@ def multilingual_pieces(config: ConfigReader) -> SentencePieces:
         pair=_PAIR,
         file="sentencepiece.bpe.model",
         pieces=lambda own: fairseq_pieces(own, "<mask>"),
+        space_first=config.stated_flag("add_prefix_space"),
     )
 
 
@@ -84,7 +85,12 @@ def _french_pieces(config: ConfigReader) -> SentencePieces:
         return [*front, ("<unk>NOTUSED", -100.0), *own[1:], ("<mask>", 0.0)]
 
     return SentencePieces(
-        special=FAIRSEQ_TOKENS, single=_SINGLE, pair=_PAIR, file="sentencepiece.bpe.model", pieces=pieces
+        special=FAIRSEQ_TOKENS,
+        single=_SINGLE,
+        pair=_PAIR,
+        file="sentencepiece.bpe.model",
+        pieces=pieces,
+        space_first=config.stated_flag("add_prefix_space"),
     )
 
 
