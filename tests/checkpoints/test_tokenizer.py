@@ -219,7 +219,7 @@ def test_a_token_that_a_class_cannot_do_without_is_not_null(minilm_folder: Path,
 
 def test_a_tokenizer_json_of_another_kind_is_refused(minilm_folder: Path, tmp_path: Path) -> None:
     shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
-    for name, kind in (("GPT2Tokenizer", "byte pairs"), ("T5Tokenizer", "pieces of SentencePiece")):
+    for name, kind in (("GPT2Tokenizer", "byte pairs without"), ("T5Tokenizer", "pieces of SentencePiece")):
         config = {"tokenizer_class": name, "unk_token": "<unk>", "eos_token": "[SEP]"}
         (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
         with pytest.raises(CheckpointError, match=rf"tokenizer\.json: its model is a WordPiece, but .* {kind}"):

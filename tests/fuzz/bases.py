@@ -73,6 +73,8 @@ def _make_tokenizers(folder: Path) -> None:
     from sentencepiece import SentencePieceProcessor
     from tokenizers import ByteLevelBPETokenizer
 
+    from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
+
     zero = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
     classes: dict[str, dict[str, bytes]] = {
         "T5Tokenizer": {"spiece.model": _pieces(**zero)},
@@ -94,6 +96,9 @@ def _make_tokenizers(folder: Path) -> None:
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
     maker.train_from_iterator(TEXTS, vocab_size=300, special_tokens=special, show_progress=False)
     maker.save_model(str(folder / "texts-roberta"))
+    for place in sorted(folder.glob("texts-*")):  # and the same as one file
+        whole = folder / f"{place.name}-whole"
+        save_tokenizer(whole, load_tokenizer(place), max_length=64)
     pictures = {"size": {"height": 8, "width": 8}, "do_center_crop": True, "crop_size": 6, "do_normalize": True}
     pictures |= {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     (folder / "pictures-vit").mkdir()

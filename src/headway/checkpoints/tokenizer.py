@@ -42,6 +42,7 @@ _USUAL_TOKENS = {
     "mask_token": ("[MASK]", "<mask>"),
     "eos_token": ("</s>",),
 }
+_MOST_TOKENS = 2**24  # the library takes memory for every id below the largest
 _RARE = "ꙮ 𒐪"  # letters that hardly a vocabulary has
 
 
@@ -87,6 +88,8 @@ def load_tokenizer(
     else:
         raise _nothing_to_read(folder, config, form)
     largest = tokenizer.largest_id
+    if largest >= _MOST_TOKENS:
+        raise CheckpointError(f"{folder}: the tokenizer has token ids up to {largest}. Fetch its files again.")
     if vocabulary_size is not None and largest >= vocabulary_size:
         raise CheckpointError(
             f"{folder}: the tokenizer has token ids up to {largest}, but the model only knows {vocabulary_size} "

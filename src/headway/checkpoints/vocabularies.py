@@ -256,9 +256,9 @@ class ByteLevelPieces(LearnableVocabulary):
     def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
         """See `Vocabulary`."""
         model = read.model
-        if not isinstance(model, models.BPE):
-            raise another_kind(file, model, "byte pairs")
-        model.dropout = model.unk_token = model.continuing_subword_prefix = model.end_of_word_suffix = None
+        if not isinstance(model, models.BPE) or model.continuing_subword_prefix or model.end_of_word_suffix:
+            raise another_kind(file, model, "byte pairs without marks at the ends of words")
+        model.dropout = model.unk_token = None
         model.fuse_unk = model.byte_fallback = model.ignore_merges = False
         return self._around(model)
 

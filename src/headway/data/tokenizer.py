@@ -99,8 +99,8 @@ class FastTokenizer:
 
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
-        tokenizer = self._whole if max_length is None else self._cut_at(max_length)
         with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
+            tokenizer = self._whole if max_length is None else self._cut_at(max_length)
             # The fast form leaves out character offsets, which nobody here reads.
             encodings = tokenizer.encode_batch_fast(list(texts))
         return [
