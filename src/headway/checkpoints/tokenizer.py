@@ -184,9 +184,10 @@ def _from_one_file(
         built = form.rebuild(file, read, tokens)
         if read.truncation and read.truncation["direction"] != "right":
             config = {"truncation_side": read.truncation["direction"], **config}
-        if form.around_stands and read.post_processor is not None:
+        if form.around_from != "class" and read.post_processor is not None:
             built.post_processor = read.post_processor
-    return _finished(folder, built, form, config, added, special, tokens, around=not form.around_stands)
+    around = form.around_from == "class" or (form.around_from == "file or class" and read.post_processor is None)
+    return _finished(folder, built, form, config, added, special, tokens, around=around)
 
 
 def _from_vocabulary(

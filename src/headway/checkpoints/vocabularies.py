@@ -102,8 +102,8 @@ class Vocabulary(ABC):
     extra: tuple[str, ...] = ()
     """Special tokens that have no role and are no language's."""
 
-    around_stands: bool = False
-    """Whether what a `tokenizer.json` puts around texts is right, whatever `single` and `pair` say."""
+    around_from: Literal["class", "file or class", "file"] = "class"
+    """Who says what stands around the texts of a `tokenizer.json`: `single` and `pair`, or that file's own template."""
 
     comes_first: ClassVar[bool] = False
     """Whether its files are read even where a `tokenizer.json` lies beside them."""

@@ -78,7 +78,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         file="spiece.model",
         pieces=_digits_before_commas,
         normalizer=tidy,
-        around_stands=True,
+        around_from="file or class",
         space_first=config.stated_flag("add_prefix_space"),
         learned_with={
             "pad_id": 0,

@@ -107,7 +107,7 @@ def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
         pair=f"{before}$A{after} {before.replace('} ', '}:1 ')}$B:1{after and after + ':1'}",
         special=dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
         space_first=config.flag("add_prefix_space", False),
-        around_stands=True,
+        around_from="file",
     )
 
 
