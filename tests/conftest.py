@@ -1,9 +1,15 @@
-"""What the tests of several rooms share: the real weights, and tiny models of the library that is our oracle."""
+"""What the tests of several rooms share: real weights, tiny models of the library that is our oracle, and a watched
+process that reads what may do harm."""
 
 import csv
 import gzip
 import importlib.util
-from collections.abc import Callable
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -92,3 +98,93 @@ def tiny_bert(word_pieces: dict[str, int]) -> Callable[..., Path]:
         return folder
 
     return make
+
+
+PROBE = """
+import json, resource, signal, sys, traceback
+from pathlib import Path
+import datasets
+from headway.checkpoints.inspect import inspect_model
+from headway.checkpoints.load import load_classifier, load_language_model
+from headway.checkpoints.tokenizer import load_tokenizer
+from headway.data.readers import read, stream
+from headway.errors import UserError
+
+datasets.disable_progress_bars()
+readers = {
+    "classifier": lambda path: load_classifier(Path(path)),
+    "writer": lambda path: load_language_model(Path(path)),
+    "inspect": lambda path: inspect_model(Path(path)),
+    "tokenizer": lambda path: load_tokenizer(Path(path)),
+    "read": lambda path: read(path),
+    "stream": lambda path: sum(1 for row in stream(path)),
+}
+
+def memory(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name + ":"))
+
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 3 * 2**30,) * 2)
+for line in sys.stdin:
+    signal.alarm(30)  # ends the process
+    reader, path = json.loads(line)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before = memory("VmRSS")
+    try:
+        readers[reader](path)
+        answer = ["read", ""]
+    except UserError as error:
+        answer = [type(error).__name__, str(error)]
+    except BaseException:
+        answer = ["traceback", traceback.format_exc()]
+    signal.alarm(0)
+    print(json.dumps([*answer, (memory("VmHWM") - before) / 1024]), flush=True)
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    kind: str
+    message: str
+    megabytes: float
+    """How far the memory rose above what it was before."""
+
+
+Ask = Callable[[str, Path], Answer]
+
+
+@pytest.fixture(scope="session")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
+    """Reads in a process of its own, whose memory is measured and limited."""
+    if sys.platform != "linux":
+        pytest.skip("a peak of memory can be measured anew on Linux only")
+    environment = os.environ | {"HF_DATASETS_CACHE": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
+
+        def ask(reader: str, path: Path) -> Answer:
+            process.stdin.write(json.dumps([reader, str(path)]) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, "the process died"
+            return Answer(*json.loads(answer))
+
+        yield ask
+        process.stdin.close()
+
+
+@pytest.fixture
+def refuse(ask: Ask) -> Callable[..., str]:
+    """Reads what must be refused; the message."""
+
+    def refuse(reader: str, path: Path, megabytes: float = 30) -> str:
+        answer = ask(reader, path)
+        assert answer.kind in ("CheckpointError", "DataError"), answer
+        assert answer.megabytes < megabytes, answer
+        assert path.name in answer.message
+        assert len(answer.message) < 1000
+        assert "\n" not in answer.message
+        return answer.message
+
+    return refuse

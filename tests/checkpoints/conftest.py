@@ -1,5 +1,7 @@
-"""A tiny model folder to damage, and a server that speaks as much of the hub's protocol as its client needs."""
+"""A tiny model folder to damage, SentencePiece models, and a server that speaks as much of the hub's protocol as its
+client needs."""
 
+import io
 import json
 import shutil
 import threading
@@ -8,9 +10,11 @@ from dataclasses import dataclass, field
 from hashlib import sha1, sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import sentencepiece
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +29,50 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, tiny_bert: Callable[..., 
 def folder(tmp_path: Path, pristine: Path) -> Path:
     """A copy of it that a test may damage."""
     return Path(shutil.copytree(pristine, tmp_path / "model"))
+
+
+MORE_ODD_TEXTS = [
+    " lead",
+    "trail ",
+    "  two  spaces  in  ",
+    "a </s> b<pad>c <unk> d <s>",
+    "9, 12,000 3,",
+    "ｆｕｌｌ　ｗｉｄｔｈ ①②",
+    "a\u00a0b\u3000c\u2009d",
+    "▁under▁score",
+    ">>fra<< I love it",
+    ">>xx<< >>fra<< I love >>fra<< it",
+    "en_XX __en__ eng_Latn",
+]
+
+
+@pytest.fixture(scope="session")
+def texts(review_texts: list[str], odd_texts: list[str]) -> list[str]:
+    """The sample's 2,985 texts, and odd ones."""
+    return [*odd_texts, *MORE_ODD_TEXTS, *review_texts]
+
+
+@pytest.fixture(scope="session")
+def train(review_texts: list[str], odd_texts: list[str]) -> Callable[..., bytes]:
+    """Trains a SentencePiece model on real texts."""
+    made: dict[str, bytes] = {}
+
+    def model(**options: Any) -> bytes:
+        key = json.dumps(options, sort_keys=True)
+        if key not in made:
+            writer = io.BytesIO()
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter([*review_texts[:1000], *odd_texts[:12]]),
+                model_writer=writer,
+                vocab_size=1200,
+                minloglevel=2,
+                num_threads=1,
+                **options,
+            )
+            made[key] = writer.getvalue()
+        return made[key]
+
+    return model
 
 
 @dataclass

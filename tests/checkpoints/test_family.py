@@ -77,7 +77,7 @@ def test_what_would_be_computed_otherwise_is_refused(model_type: str, settings: 
         read_architecture(all_families()[model_type], settings, Path("config.json"))
 
 
-@pytest.mark.parametrize("model_type", ["modernbert", "marian"])
+@pytest.mark.parametrize("model_type", ["modernbert", "marian", "gpt2"])
 def test_padding_that_the_vocabulary_lacks_is_written_as_none(model_type: str) -> None:
     family = all_families()[model_type]
     settings = {"vocab_size": 97, "pad_token_id": None}

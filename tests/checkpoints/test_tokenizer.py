@@ -21,6 +21,17 @@ def same_ids(ours: Tokenizer, theirs: Callable[..., dict[str, list[int]]], text:
     assert actual.token_types is None or actual.token_types.tolist() == expected["token_type_ids"]
 
 
+def same_as_transformers(folder: Path, texts: list[str]) -> None:
+    """The ids of the folder's tokenizer, and the texts that they stand for."""
+    from transformers import AutoTokenizer
+
+    ours, theirs = load_tokenizer(folder), AutoTokenizer.from_pretrained(folder)
+    for text in texts:
+        expected = theirs(text, verbose=False)["input_ids"]
+        assert ids(ours, text) == expected, text
+        assert ours.decode([expected]) == [theirs.decode(expected, skip_special_tokens=True)], text
+
+
 def ids(tokenizer: Tokenizer, text: Text) -> list[int]:
     return tokenizer.encode([text])[0].input_ids.tolist()
 
@@ -120,11 +131,15 @@ def test_the_settings_of_a_vocabulary_are_read(
         same_ids(ours, lambda text, pair: theirs(text, pair, verbose=False), text)
 
 
-def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_path: Path) -> None:
-    shutil.copy(minilm_folder / "vocab.txt", tmp_path)
-    (tmp_path / "added_tokens.json").write_text(json.dumps({"<b>": 30523, "<a>": 30522}))
-    assert ids(load_tokenizer(tmp_path), "x <a> <b>")[2:-1] == [30522, 30523]
-    (tmp_path / "added_tokens.json").write_text(json.dumps({"<a>": 40000}))
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_path: Path, file: str) -> None:
+    shutil.copy(minilm_folder / file, tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    (tmp_path / "special_tokens_map.json").write_text('{"additional_special_tokens": ["<Last>"]}')
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<B>": 30523, "<a>": 30522, "<Last>": 30524}))
+    assert ids(load_tokenizer(tmp_path), "x <a> <B>")[2:-1] == [30522, 30523]
+    same_as_transformers(tmp_path, ["x <a> <b>", "<A> <B>", "<Last> <last>"])
+    (tmp_path / "added_tokens.json").write_text(json.dumps({"<a>": 40000, "<Last>": 30522}))
     with pytest.raises(CheckpointError, match="the added token '<a>' should have id 40000"):
         load_tokenizer(tmp_path)
 
@@ -132,9 +147,13 @@ def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_
 @pytest.mark.parametrize(
     "config",
     [
+        {},
         {"do_lower_case": False},
         {"strip_accents": False},
         {"tokenize_chinese_chars": False},
+        {"cls_token": "[unused1]"},
+        {"sep_token": "good", "unk_token": "bad"},
+        {"pad_token": None, "mask_token": None},
         {"additional_special_tokens": ["[unused1]"]},
         {"added_tokens_decoder": {"30522": {"content": "<NEW>", "special": True}}, "extra_special_tokens": ["<NEW>"]},
     ],
@@ -142,18 +161,78 @@ def test_tokens_added_by_older_versions_keep_their_ids(minilm_folder: Path, tmp_
 def test_a_config_holds_for_the_tokenizer_json_beside_it(
     minilm_folder: Path, tmp_path: Path, odd_texts: list[str], config: dict[str, object]
 ) -> None:
-    from transformers import AutoTokenizer
-
-    shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"} | config))
-    ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
-    for text in [*odd_texts, "a <NEW> b [unused1] C"]:
-        same_ids(ours, lambda text, pair: theirs(text, pair, verbose=False), text)
     whole = json.loads((minilm_folder / "tokenizer.json").read_text())
-    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"normalizer": {"type": "Lowercase"}}))
-    if len(config) == 1 and "additional_special_tokens" not in config:
-        with pytest.raises(CheckpointError, match=r"tokenizer\.json: its normalizer knows no "):
+    cased = {**whole["normalizer"], "lowercase": False, "handle_chinese_chars": False}
+    others = {"post_processor": None, "pre_tokenizer": {"type": "WhitespaceSplit"}, "decoder": None}
+    for changes in ({}, {"normalizer": cased}, {"normalizer": {"type": "Lowercase"}}, others):
+        (tmp_path / "tokenizer.json").write_text(json.dumps(whole | changes))
+        same_as_transformers(tmp_path, [*odd_texts, "a <NEW> b [unused1] C", "Émile 中文"])
+
+
+def test_a_tokenizer_json_without_a_class_is_the_model_types(minilm_folder: Path, tmp_path: Path) -> None:
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    cased = {**whole["normalizer"], "lowercase": False}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole | {"normalizer": cased}))
+    assert ids(load_tokenizer(tmp_path), "Good")[1:-1] == [100]  # nobody says whose it is
+    for model_type in ("bert", "modernbert"):  # the other has no class of its own, whatever is named
+        (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type}))
+        same_as_transformers(tmp_path, ["Good phone"])
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+        same_as_transformers(tmp_path, ["Good phone"])
+
+
+def test_the_newer_settings_go_before_the_older(minilm_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(minilm_folder / "vocab.txt", tmp_path)
+    config = {"tokenizer_class": "BertTokenizer", "sep_token": "bad", "extra_special_tokens": ["[unused1]"]}
+    (tmp_path / "special_tokens_map.json").write_text('{"sep_token": "good"}')
+    for more in ({}, {"added_tokens_decoder": {}}, {"additional_special_tokens": ["[unused2]"]}):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | more))
+        same_as_transformers(tmp_path, ["a good [unused1] [unused2] bad film"])
+
+
+@pytest.mark.parametrize("flags", [{"lstrip": True}, {"rstrip": True}, {"single_word": True}, {"normalized": True}])
+def test_how_added_tokens_are_cut_is_read(minilm_folder: Path, tmp_path: Path, flags: dict[str, bool]) -> None:
+    shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
+    plain = dict.fromkeys(("lstrip", "rstrip", "single_word", "normalized", "special"), False)
+    whole = json.loads((minilm_folder / "tokenizer.json").read_text())
+    own = {str(token["id"]): {key: token[key] for key in (*plain, "content")} for token in whole["added_tokens"]}
+    decoder = own | {"30522": {"content": "<New>", **plain, **flags}, "103": {"content": "[MASK]", **plain, **flags}}
+    config = {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": decoder}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    same_as_transformers(tmp_path, ["x <New> y", "x<New>y", "<new> <NEW>", "a [MASK] b[MASK]c [mask]"])
+    del decoder["103"]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"mask_token": "[PAD]"}))
+    with pytest.raises(CheckpointError, match=r"tokenizer\.json: adds the token \[MASK\], which added_tokens_decoder"):
+        load_tokenizer(tmp_path)
+
+
+def test_a_token_that_a_class_cannot_do_without_is_not_null(minilm_folder: Path, tmp_path: Path) -> None:
+    for file in ("vocab.txt", "tokenizer.json"):
+        shutil.copy(minilm_folder / file, tmp_path)
+        for role in ("cls_token", "unk_token"):
+            config = {"tokenizer_class": "BertTokenizer", role: None}
+            (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+            with pytest.raises(CheckpointError, match=f'"{role}" is null, but the tokenizer\'s class needs one'):
+                load_tokenizer(tmp_path)
+
+
+def test_a_tokenizer_json_of_another_kind_is_refused(minilm_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
+    for name, kind in (("GPT2Tokenizer", "byte pairs without"), ("T5Tokenizer", "pieces of SentencePiece")):
+        config = {"tokenizer_class": name, "unk_token": "<unk>", "eos_token": "[SEP]"}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        with pytest.raises(CheckpointError, match=rf"tokenizer\.json: its model is a WordPiece, but .* {kind}"):
             load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+def test_spaces_in_decoded_texts_are_tidied_on_demand(minilm_folder: Path, tmp_path: Path, file: str) -> None:
+    shutil.copy(minilm_folder / file, tmp_path)
+    for tidy in (True, False):
+        config = {"tokenizer_class": "BertTokenizer", "clean_up_tokenization_spaces": tidy}
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+        same_as_transformers(tmp_path, ["I don't know, you're right! It's 3 o ' clock ."])
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
@@ -161,7 +240,7 @@ def test_a_config_holds_for_the_tokenizer_json_beside_it(
 def test_a_listed_token_that_is_nowhere_is_refused(minilm_folder: Path, tmp_path: Path, file: str, key: str) -> None:
     shutil.copy(minilm_folder / file, tmp_path)
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer", key: ["<NEW>"]}))
-    with pytest.raises(CheckpointError, match="lists the special token <NEW>, which the vocabulary lacks"):
+    with pytest.raises(CheckpointError, match=r"the vocabulary lacks the special token <NEW> \(.* in tokenizer_config"):
         load_tokenizer(tmp_path)
 
 
@@ -169,7 +248,7 @@ def test_what_is_no_tokenizer_is_refused(minilm_folder: Path, tmp_path: Path) ->
     with pytest.raises(CheckpointError, match=r"no tokenizer: neither tokenizer\.json nor .*vocab\.txt"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_text("[UNK]\n[CLS]\nword\n")
-    with pytest.raises(CheckpointError, match=r"vocab\.txt: lacks \[SEP\]"):
+    with pytest.raises(CheckpointError, match=r"the vocabulary lacks \[SEP\], which should"):
         load_tokenizer(tmp_path)
     (tmp_path / "vocab.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CheckpointError, match="is not UTF-8 text"):

@@ -1,6 +1,5 @@
 """Tokenizers from the files that older checkpoints carry: ids equal to `transformers`' and SentencePiece's own."""
 
-import io
 import json
 import re
 import warnings
@@ -12,59 +11,16 @@ import pytest
 import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import ByteLevelBPETokenizer
 
 from headway.checkpoints.tokenizer import has_tokenizer, load_tokenizer, save_tokenizer
 from headway.data.tokenizer import Text, Tokenizer
 from headway.errors import CheckpointError
 
-MORE_ODD_TEXTS = [
-    " lead",
-    "trail ",
-    "  two  spaces  in  ",
-    "a </s> b<pad>c <unk> d <s>",
-    "9, 12,000 3,",
-    "ｆｕｌｌ　ｗｉｄｔｈ ①②",
-    "a\u00a0b\u3000c\u2009d",
-    "▁under▁score",
-    ">>fra<< I love it",
-    ">>xx<< >>fra<< I love >>fra<< it",
-    "en_XX __en__ eng_Latn",
-]
 SPECIAL = re.compile(r"</?s>|<pad>|<unk>|<mask>|__en__|eng_Latn|en_XX")
 
 
 def ids(tokenizer: Tokenizer, text: Text) -> list[int]:
     return tokenizer.encode([text])[0].input_ids.tolist()
-
-
-@pytest.fixture(scope="module")
-def texts(review_texts: list[str], odd_texts: list[str]) -> list[str]:
-    """The sample's 2,985 texts, and odd ones."""
-    return [*odd_texts, *MORE_ODD_TEXTS, *review_texts]
-
-
-@pytest.fixture(scope="module")
-def train(review_texts: list[str], odd_texts: list[str]) -> Callable[..., bytes]:
-    """Trains a SentencePiece model on real texts."""
-    made: dict[str, bytes] = {}
-
-    def model(**options: Any) -> bytes:
-        key = json.dumps(options, sort_keys=True)
-        if key not in made:
-            writer = io.BytesIO()
-            sentencepiece.SentencePieceTrainer.train(
-                sentence_iterator=iter([*review_texts[:1000], *odd_texts[:12]]),
-                model_writer=writer,
-                vocab_size=1200,
-                minloglevel=2,
-                num_threads=1,
-                **options,
-            )
-            made[key] = writer.getvalue()
-        return made[key]
-
-    return model
 
 
 ZERO_PAD = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
@@ -152,24 +108,6 @@ def test_what_was_built_is_saved_as_one_file(
         assert back.split() == (text.lower() if name == "AlbertTokenizer" else text).split()
 
 
-@pytest.mark.parametrize("name", ["RobertaTokenizer", "BartTokenizer", "GPT2Tokenizer"])
-@pytest.mark.parametrize("space", [False, True])
-def test_bytes_give_the_same_ids(
-    name: str, space: bool, tmp_path: Path, texts: list[str], review_texts: list[str]
-) -> None:
-    maker = ByteLevelBPETokenizer()
-    special = ["<|endoftext|>"] if name.startswith("GPT") else ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    maker.train_from_iterator(review_texts, vocab_size=900, special_tokens=special, show_progress=False)
-    maker.save_model(str(tmp_path))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name, "add_prefix_space": space}))
-    ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
-    for text in texts:
-        assert ids(ours, text) == theirs(text), text
-    assert ids(ours, ("good", "bad phone")) == theirs("good", "bad phone")
-    [back] = ours.decode([ids(ours, "naïve café 😀  two")])
-    assert back.strip() == "naïve café 😀  two"
-
-
 def two_model_folder(folder: Path, name: str, train: Callable[..., bytes], **config: Any) -> None:
     processor = sentencepiece.SentencePieceProcessor(model_proto=train())
     known = [processor.id_to_piece(index) for index in range(processor.get_piece_size())]
@@ -225,33 +163,92 @@ def test_the_side_that_is_cut_is_read(name: str, tmp_path: Path, train: Callable
     assert actual.input_ids.tolist() == theirs(text, truncation=True, max_length=7)["input_ids"]
 
 
-@pytest.mark.parametrize("config", [{}, {"add_bos_token": True}, {"add_eos_token": True, "add_bos_token": True}])
-@pytest.mark.parametrize("saved", [False, True])
-def test_what_gpt2_puts_around_a_text_is_read(
-    config: dict[str, Any], saved: bool, tmp_path: Path, review_texts: list[str]
-) -> None:
-    maker = ByteLevelBPETokenizer()
-    maker.train_from_iterator(review_texts[:99], vocab_size=400, special_tokens=["<|endoftext|>"], show_progress=False)
-    maker.save_model(str(tmp_path))
-    folder = tmp_path / "saved" if saved else tmp_path
-    config = {"tokenizer_class": "GPT2Tokenizer"} | config
-    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}')
-    if saved:  # as it was saved, whatever the config says
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-        save_tokenizer(folder, load_tokenizer(tmp_path), max_length=64)
-        config["add_prefix_space"] = True
-    (folder / "tokenizer_config.json").write_text(json.dumps(config))
-    ours, theirs = load_tokenizer(folder), transformers_ids(folder)
-    assert ids(ours, "good phone") == theirs("good phone")
-    assert ids(ours, ("good", "bad phone")) == theirs("good", "bad phone")
-
-
 def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Callable[..., bytes]) -> None:
-    one_model_folder(tmp_path, "XLMRobertaTokenizer", train, add_prefix_space=False)
-    with pytest.raises(CheckpointError, match='"add_prefix_space" is false, which its class does not support'):
+    two_model_folder(tmp_path, "MarianTokenizer", train, sp_model_kwargs={"enable_sampling": True})
+    with pytest.raises(CheckpointError, match=r'"sp_model_kwargs" is .*: the same text would not always be cut'):
         load_tokenizer(tmp_path)
     one_model_folder(tmp_path, "XLMRobertaTokenizer", train, split_special_tokens=True)
     with pytest.raises(CheckpointError, match='"split_special_tokens" is true'):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["model", "tokenizer.json"])
+@pytest.mark.parametrize("config", [{"do_lower_case": False}, {"keep_accents": True}, {"remove_space": False}])
+def test_alberts_settings_are_read(
+    config: dict[str, Any], saved: bool, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, "AlbertTokenizer", train)
+    if saved:
+        save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=512)
+        (tmp_path / "spiece.model").unlink()
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "AlbertTokenizer"} | config))
+    ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+    for text in [*texts[:40], "Émile «Ärger»"]:
+        assert ids(ours, text) == theirs(text), text
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "CamembertTokenizer", "AlbertTokenizer", "T5Tokenizer"])
+@pytest.mark.parametrize("space", [False, None])
+def test_the_space_before_pieces_is_read(
+    name: str, space: bool | None, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, name, train, add_prefix_space=space)
+    for _ in ("model", "tokenizer.json"):
+        ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+        for text in texts[:60]:
+            assert ids(ours, text) == theirs(text), text
+        save_tokenizer(tmp_path, ours, max_length=512)
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "T5Tokenizer", "MT5Tokenizer", "AlbertTokenizer"])
+def test_a_tokenizer_json_is_cut_as_its_class_cuts(
+    name: str, tmp_path: Path, texts: list[str], train: Callable[..., bytes]
+) -> None:
+    """Older converters wrote other steps around the same pieces."""
+    one_model_folder(tmp_path, name.removeprefix("M"), train)
+    save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=512)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
+    whole = json.loads((tmp_path / "tokenizer.json").read_text())
+    spaces = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}
+    for changes in ({"pre_tokenizer": spaces}, {"post_processor": None}):
+        (tmp_path / "tokenizer.json").write_text(json.dumps(whole | changes))
+        ours, theirs = load_tokenizer(tmp_path), transformers_ids(tmp_path)
+        for text in texts[:60]:
+            assert ids(ours, text) == theirs(text), text
+    assert ours.decode([ids(ours, "good phone")]) == ["good phone"]
+
+
+@pytest.mark.parametrize("name", ["XLMRobertaTokenizer", "PegasusTokenizer"])
+@pytest.mark.parametrize("token", ["<other>", None])
+def test_a_model_of_pieces_has_its_own_special_tokens(
+    name: str, token: str | None, tmp_path: Path, train: Callable[..., bytes]
+) -> None:
+    one_model_folder(tmp_path, name, train, mask_token=token)
+    usual = "<mask_2>" if name == "PegasusTokenizer" else "<mask>"
+    words = rf'\.model: has {usual} as its "mask_token", but tokenizer_config\.json names {token or "none"}'
+    with pytest.raises(CheckpointError, match=words):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["MarianTokenizer", "M2M100Tokenizer"])
+def test_what_a_folder_adds_to_models_beside_a_vocabulary(
+    name: str, tmp_path: Path, train: Callable[..., bytes]
+) -> None:
+    two_model_folder(tmp_path, name, train, additional_special_tokens=["s"], bos_token="<s>")
+    piece = "good phones, best </s> <s> s"
+    assert ids(load_tokenizer(tmp_path), piece) == transformers_ids(tmp_path)(piece)
+    two_model_folder(tmp_path, name, train, extra_special_tokens=["<new>"])
+    with pytest.raises(
+        CheckpointError, match=r"the vocabulary lacks the special token <new> \(extra_special_tokens or"
+    ):
+        load_tokenizer(tmp_path)
+    decoder = {"5000": {"content": "<new>", "special": True}}
+    two_model_folder(tmp_path, name, train, added_tokens_decoder=decoder)
+    with pytest.raises(CheckpointError, match=r"adds the token '<new>' with id 5000, which vocab\.json lacks"):
+        load_tokenizer(tmp_path)
+    decoder = {"0": {"content": "<s>", "special": True, "lstrip": True}}
+    two_model_folder(tmp_path, name, train, added_tokens_decoder=decoder)
+    with pytest.raises(CheckpointError, match="the added token '<s>' should be cut"):
         load_tokenizer(tmp_path)
 
 

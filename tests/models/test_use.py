@@ -1,6 +1,7 @@
 """Every family that classifies texts is trained, saved, opened again and asked, as a user would."""
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,17 @@ def reviews(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_checkpoint_becomes_a_classifier(random_classifier: Path, reviews: Path, tmp_path: Path) -> None:
-    vocabulary = {f"w{index}": index for index in range(97)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="w0"))
+def write_words(folder: Path) -> None:
+    """A tokenizer that knows the words of the reviews, and puts nothing around them."""
+    tokenizer = Tokenizer(WordLevel({f"w{index}": index for index in range(97)}, unk_token="w0"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
-    tokenizer.save(str(random_classifier / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    description = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "w96"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(description))
+
+
+def test_a_checkpoint_becomes_a_classifier(random_classifier: Path, reviews: Path, tmp_path: Path) -> None:
+    write_words(random_classifier)
     trained = headway.train(
         str(reviews), model=str(random_classifier), output=tmp_path / "run", epochs=1, batch_size=16, threads=1
     )
@@ -38,3 +45,16 @@ def test_a_checkpoint_becomes_a_classifier(random_classifier: Path, reviews: Pat
     answers = headway.load(tmp_path / "run").predict(texts)
     assert answers == trained.predict(texts)
     assert {"even", "odd"} == set(answers[0].probabilities)
+
+
+def test_an_empty_text_is_read_where_the_vocabulary_has_no_padding(tmp_path: Path) -> None:
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    config = GPT2Config(vocab_size=97, n_embd=16, n_layer=1, n_head=2, n_positions=40, bos_token_id=0, eos_token_id=96)
+    GPT2ForSequenceClassification(config).save_pretrained(tmp_path / "model")
+    write_words(tmp_path / "model")
+    classifier = headway.load(tmp_path / "model")
+    empty, end = classifier.predict(["", "w96"])
+    assert empty.probabilities == end.probabilities
+    classifier.save(tmp_path / "saved")
+    assert json.loads((tmp_path / "saved" / "config.json").read_text())["pad_token_id"] is None

@@ -137,6 +137,10 @@ class ConfigReader:
         value = self._get(key, default)
         return value if isinstance(value, bool) else self._wrong(key, value, "true or false", default)
 
+    def stated_flag(self, key: str) -> bool | None:
+        """True or false, where null is false; none where the key is missing."""
+        return self.flag(key, False) if key in self.config else None
+
     def activation(self, key: str, default: str) -> Activation:
         """An activation, by one of the names that it has in these files."""
         return self.choice(key, default, ACTIVATIONS)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -19,6 +19,7 @@ from headway.checkpoints.vocabularies import (
     LearnableVocabulary,
     Side,
     Vocabulary,
+    another_kind,
     content,
     read_bytes,
     read_ids,
@@ -47,17 +48,17 @@ class SentencePieces(LearnableVocabulary):
     pieces: Callable[[Sequence[Piece]], Sequence[Piece]] = tuple
     """From the model's own pieces to the tokenizer's, whose order gives the ids."""
 
-    extra: tuple[str, ...] = ()
-    """Special tokens that have no role."""
-
     learned_with: Mapping[str, Any] = field(default_factory=dict)
     """How SentencePiece numbers the special pieces of a model that is learned: options of its trainer."""
 
     normalizer: Callable[[normalizers.Normalizer | None], normalizers.Normalizer | None] = lambda own: own
     """From the model's own way of tidying texts to the tokenizer's."""
 
-    # Whether a space stands before a text, the model says.
-    unsupported: ClassVar[Mapping[str, bool]] = {"add_prefix_space": False}
+    stands: bool = False
+    """Whether a `tokenizer.json` is right as it is: `transformers` 5 would cut otherwise than the model learned."""
+
+    space_first: bool | None = None
+    """Whether a text is read as if a space stood before it; as the model says when none."""
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -66,6 +67,7 @@ class SentencePieces(LearnableVocabulary):
 
     def build(self, folder: Path, tokens: Mapping[str, str], side: Side) -> Tokenizer:
         """See `Vocabulary`."""
+        self._require_usual(folder / self.file, tokens, self.special)
         return self._from_model(read_bytes(folder / self.file), folder / self.file, tokens)
 
     def _from_model(self, model: bytes, file: Path, tokens: Mapping[str, str]) -> Tokenizer:
@@ -76,27 +78,58 @@ class SentencePieces(LearnableVocabulary):
         require_tokens(file, known, [tokens["unk_token"]])
         charsmap = proto.normalizer_spec.precompiled_charsmap
         with library_errors(f"{file}: is not a usable SentencePiece model"):
-            tokenizer = Tokenizer(_unigram_or_bpe(proto, own, pieces, tokens["unk_token"]))
-            cleaning = self.normalizer(normalizers.Precompiled(charsmap) if charsmap else None)
-            if cleaning is not None:
-                tokenizer.normalizer = cleaning
-        scheme = "always" if proto.normalizer_spec.add_dummy_prefix else "never"
-        # Words apart: SentencePiece drops the spaces at both ends and all but one between words.
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
-        )
-        spaces = decoders.Metaspace("▁", scheme)
-        falls_back = proto.trainer_spec.byte_fallback
-        tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), spaces]) if falls_back else spaces
+            cutter = _unigram_or_bpe(proto, own, pieces, tokens["unk_token"])
+            table = normalizers.Precompiled(charsmap) if charsmap else None
+            tokenizer = self._around(cutter, table, bool(proto.normalizer_spec.add_dummy_prefix))
         marked = [
             AddedToken(piece.piece, normalized=False, special=piece.type == _CONTROL)
             for piece in proto.pieces
             if piece.type in (_CONTROL, _USER_DEFINED) and piece.piece in known
         ]
-        languages = self.languages.tokens() if self.languages else ()
-        more = [AddedToken(token, normalized=False, special=True) for token in (*self.extra, *languages)]
+        more = [AddedToken(token, normalized=False, special=True) for token in self.without_role]
         tokenizer.add_tokens([token for token in marked if not token.special])
         tokenizer.add_special_tokens([token for token in (*marked, *more) if token.special])
+        return tokenizer
+
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+        """See `Vocabulary`."""
+        self._require_usual(file, tokens, ["unk_token"])
+        if self.stands:
+            return read
+        model = read.model
+        if not isinstance(model, models.Unigram | models.BPE):
+            raise another_kind(file, model, "pieces of SentencePiece")
+        table = next((step for step in _steps(read.normalizer) if isinstance(step, normalizers.Precompiled)), None)
+        spaces = [step for step in _steps(read.pre_tokenizer) if isinstance(step, pre_tokenizers.Metaspace)]
+        return self._around(model, table, all(step.prepend_scheme != "never" for step in spaces))
+
+    def _require_usual(self, file: Path, tokens: Mapping[str, str], roles: Iterable[str]) -> None:
+        """Refuse other tokens for these roles: their places in a model of this class are fixed."""
+        for role in roles:
+            usual = content(self.special[role])
+            if tokens.get(role) != usual:
+                raise CheckpointError(
+                    f'{file}: has {usual} as its "{role}", but tokenizer_config.json names '
+                    f"{tokens.get(role, 'none')}. Take that out there, or take another tokenizer."
+                )
+
+    def _around(
+        self, model: models.Unigram | models.BPE, table: normalizers.Normalizer | None, space_first: bool
+    ) -> Tokenizer:
+        tokenizer = Tokenizer(model)
+        cleaning = self.normalizer(table)
+        if cleaning is not None:
+            tokenizer.normalizer = cleaning
+        if self.space_first is not None:
+            space_first = self.space_first
+        scheme: Literal["always", "never"] = "always" if space_first else "never"
+        # Words apart: SentencePiece drops the spaces at both ends and all but one between words.
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
+        )
+        spaces = decoders.Metaspace("▁", scheme)
+        falls_back = tokenizer.token_to_id("<0x00>") is not None
+        tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), spaces]) if falls_back else spaces
         return tokenizer
 
     def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
@@ -167,6 +200,14 @@ def fairseq_pieces(pieces: Sequence[Piece], *after: str) -> list[Piece]:
     """Fairseq's order: its own four tokens in place of the model's first three, and `after` behind all."""
     front = [(str(FAIRSEQ_TOKENS[role]), 0.0) for role in ("bos_token", "pad_token", "eos_token", "unk_token")]
     return [*front, *pieces[3:], *((token, 0.0) for token in after)]
+
+
+def _steps(part: Any) -> list[Any]:
+    """The steps of a normalizer or a pre-tokenizer, which may be one or a sequence of them."""
+    if isinstance(part, normalizers.Sequence | pre_tokenizers.Sequence):
+        whole: Any = part  # its type does not tell that it can be gone through
+        return [inner for step in whole for inner in _steps(step)]
+    return [part]
 
 
 def _unigram_or_bpe(

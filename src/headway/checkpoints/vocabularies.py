@@ -26,6 +26,7 @@ from headway.data.tokenizer import SentencePieceTokenizer
 from headway.errors import CheckpointError, library_errors
 
 __all__ = [
+    "ANY_CLASS",
     "FAIRSEQ_TOKENS",
     "ByteLevelPieces",
     "Languages",
@@ -33,12 +34,16 @@ __all__ = [
     "Side",
     "Vocabulary",
     "WordPieces",
+    "another_kind",
     "content",
     "in_order",
     "read_bytes",
     "read_ids",
     "require_tokens",
 ]
+
+ANY_CLASS = "PreTrainedTokenizerFast"
+"""The class of a `tokenizer.json` that stands for itself."""
 
 Side = Literal["source", "target"]
 """What a model reads, or what it writes."""
@@ -94,11 +99,22 @@ class Vocabulary(ABC):
 
     languages: Languages | None = None
 
+    extra: tuple[str, ...] = ()
+    """Special tokens that have no role and are no language's."""
+
+    around_from: Literal["class", "file or class", "file"] = "class"
+    """Who says what stands around the texts of a `tokenizer.json`: `single` and `pair`, or that file's own template."""
+
     comes_first: ClassVar[bool] = False
     """Whether its files are read even where a `tokenizer.json` lies beside them."""
 
-    unsupported: ClassVar[Mapping[str, bool]] = {}
-    """Settings in `tokenizer_config.json` with which texts would be cut in another way."""
+    needs: ClassVar[tuple[str, ...]] = ("unk_token",)
+    """Roles that some token must have, besides those that stand around texts."""
+
+    @property
+    def without_role(self) -> tuple[str, ...]:
+        """All special tokens that have no role."""
+        return (*self.extra, *(self.languages.tokens() if self.languages else ()))
 
     @property
     @abstractmethod
@@ -113,14 +129,16 @@ class Vocabulary(ABC):
             CheckpointError: A file is damaged.
         """
 
-    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:  # noqa: B027
-        """Let what `tokenizer_config.json` says hold for the `tokenizer.json` beside it, as `transformers` does.
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+        """A tokenizer with the model of the one in `tokenizer.json`, and all else as its class has it.
 
-        What it does not say stays as it is in `tokenizer.json`, which was saved with it.
+        So does `transformers`: of that file its classes take the vocabulary and the added tokens, whatever else it
+        says. Where this form does not know better, the file stands.
 
         Raises:
-            CheckpointError: The two have nothing in common.
+            CheckpointError: The file's model is of another kind.
         """
+        return read
 
 
 class LearnableVocabulary(Vocabulary):
@@ -153,7 +171,7 @@ class WordPieces(LearnableVocabulary):
         """See `Vocabulary`."""
         file = folder / self.files[0]
         vocabulary = _read_lines(file)
-        require_tokens(file, vocabulary, [tokens[role] for role in ("unk_token", "cls_token", "sep_token")])
+        require_tokens(file, vocabulary, [tokens["unk_token"]])
         with library_errors(f"{file}: is not a usable vocabulary"):
             return self._around(models.WordPiece(vocabulary, unk_token=tokens["unk_token"]))
 
@@ -175,20 +193,15 @@ class WordPieces(LearnableVocabulary):
         tokenizer.add_special_tokens(special)
         return tokenizer
 
-    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
         """See `Vocabulary`."""
-        tidy = tokenizer.normalizer
-        settings = {
-            "do_lower_case": ("lowercase", self.lowercase),
-            "strip_accents": ("strip_accents", self.strip_accents),
-            "tokenize_chinese_chars": ("handle_chinese_chars", self.chinese_characters),
-        }
-        for key in settings.keys() & said:
-            if not isinstance(tidy, normalizers.BertNormalizer):
-                raise _another_way(file, key, "normalizer")
-            setattr(tidy, *settings[key])
-        if tidy is not None:
-            tokenizer.normalizer = tidy
+        model = read.model
+        if not isinstance(model, models.WordPiece):
+            raise another_kind(file, model, "word pieces")
+        model.unk_token = tokens["unk_token"]
+        model.continuing_subword_prefix = "##"
+        model.max_input_chars_per_word = 100
+        return self._around(model)
 
     def _around(self, model: models.WordPiece) -> Tokenizer:
         tokenizer = Tokenizer(model)
@@ -209,6 +222,8 @@ class ByteLevelPieces(LearnableVocabulary):
 
     space_first: bool = False
     """Whether a text is read as if a space stood before it."""
+
+    needs: ClassVar[tuple[str, ...]] = ()  # every byte is known
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -238,14 +253,14 @@ class ByteLevelPieces(LearnableVocabulary):
         tokenizer.train_from_iterator(texts, trainer)
         return tokenizer
 
-    def follow(self, file: Path, tokenizer: Tokenizer, said: Mapping[str, object]) -> None:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
         """See `Vocabulary`."""
-        if "add_prefix_space" in said:
-            before = tokenizer.pre_tokenizer
-            if not isinstance(before, pre_tokenizers.ByteLevel):
-                raise _another_way(file, "add_prefix_space", "pre_tokenizer")
-            before.add_prefix_space = self.space_first
-            tokenizer.pre_tokenizer = before
+        model = read.model
+        if not isinstance(model, models.BPE) or model.continuing_subword_prefix or model.end_of_word_suffix:
+            raise another_kind(file, model, "byte pairs without marks at the ends of words")
+        model.dropout = model.unk_token = None
+        model.fuse_unk = model.byte_fallback = model.ignore_merges = False
+        return self._around(model)
 
     def _around(self, model: models.BPE) -> Tokenizer:
         tokenizer = Tokenizer(model)
@@ -254,10 +269,11 @@ class ByteLevelPieces(LearnableVocabulary):
         return tokenizer
 
 
-def _another_way(file: Path, key: str, part: str) -> CheckpointError:
+def another_kind(file: Path, model: models.Model, wanted: str) -> CheckpointError:
+    """A `tokenizer.json` that the class beside it cannot have written."""
     return CheckpointError(
-        f'{file}: its {part} knows no "{key}", which tokenizer_config.json beside it sets. Take the key out there if '
-        "this file is right, or fetch both again."
+        f"{file}: its model is a {type(model).__name__}, but the class of the tokenizer cuts into {wanted}. Name the "
+        f"class that wrote it as tokenizer_class in tokenizer_config.json: {ANY_CLASS}, if none did."
     )
 
 

@@ -19,6 +19,8 @@ Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
 
 _NO_LIMIT = 2**62
+_TIDIED = [(f" {mark}", mark) for mark in ".?!,"] + [(" ' ", "'")]
+_TIDIED += [(f" {ending}", ending) for ending in ("n't", "'m", "'s", "'ve", "'re")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,8 @@ class FastTokenizer:
 
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
-        tokenizer = self._whole if max_length is None else self._cut_at(max_length)
         with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
+            tokenizer = self._whole if max_length is None else self._cut_at(max_length)
             # The fast form leaves out character offsets, which nobody here reads.
             encodings = tokenizer.encode_batch_fast(list(texts))
         return [
@@ -112,7 +114,9 @@ class FastTokenizer:
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """See `Tokenizer`."""
         with library_errors("The model's tokenizer fails on ids", "Its files are damaged: fetch the model again."):
-            return self._whole.decode_batch([list(sequence) for sequence in sequences])
+            texts = self._whole.decode_batch([list(sequence) for sequence in sequences])
+        # For byte pairs the ecosystem ignores the setting: they keep the spaces that the text had.
+        return texts if isinstance(self._whole.model, tokenizers.models.BPE) else _tidied(texts, self.config)
 
     def files(self) -> dict[str, bytes]:
         """See `Tokenizer`."""
@@ -176,7 +180,7 @@ class SentencePieceTokenizer:
         left_out = {*self.special.values(), *self.languages.values()}
         kept = ([int(index) for index in ids if int(index) not in left_out] for ids in sequences)
         pieces = ([self._pieces.get(index, self.unknown) for index in ids] for ids in kept)
-        return [self.processor.decode_pieces(line).strip() for line in pieces]
+        return _tidied([self.processor.decode_pieces(line).strip() for line in pieces], self.config)
 
     def files(self) -> dict[str, bytes]:
         """See `Tokenizer`."""
@@ -219,6 +223,15 @@ class SentencePieceTokenizer:
     @cached_property
     def _pieces(self) -> dict[int, str]:
         return {index: piece for piece, index in self.vocabulary.items()}
+
+
+def _tidied(texts: list[str], config: Mapping[str, Any]) -> list[str]:
+    """Texts without spaces before punctuation and English endings, where the config asks for it."""
+    if config.get("clean_up_tokenization_spaces") is not True:
+        return texts
+    for old, new in _TIDIED:
+        texts = [text.replace(old, new) for text in texts]
+    return texts
 
 
 def _cut_longer(one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:

@@ -14,13 +14,16 @@ class TextEncoder:
     """Turns examples into token sequences of at most `max_length` tokens, special tokens counted.
 
     Of a pair that is too long the longer text is cut first. A text that gives no token at all, as an empty one does
-    where the tokenizer adds no special tokens, is read as the single token `empty_id`.
+    where the tokenizer adds no special tokens, is read as the single token `empty_id`; when none, as the one that ends
+    texts, or that begins them, or else the first of the vocabulary.
     """
 
-    def __init__(self, tokenizer: Tokenizer, max_length: int, empty_id: int = 0) -> None:
+    def __init__(self, tokenizer: Tokenizer, max_length: int, empty_id: int | None = None) -> None:
         self.tokenizer = tokenizer
         self.max_length = max_length
-        self._empty_id = empty_id
+        ends = [token for role in ("eos_token", "bos_token") if isinstance(token := tokenizer.config.get(role), str)]
+        stand_ins = [empty_id, *map(tokenizer.id_of, ends), 0]
+        self._empty_id = next(index for index in stand_ins if index is not None)
 
     def encode(self, examples: Sequence[Example]) -> list[TokenSequence]:
         """One token sequence an example, cut to `max_length`."""

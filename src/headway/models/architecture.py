@@ -253,6 +253,12 @@ class Architecture:
     """What the files of a composed model call its encoder and its decoder: unused here, kept for saving."""
 
     @property
+    def padding_id(self) -> int | None:
+        """`pad_id` where the vocabulary has it: a family's usual one may lie beyond a small vocabulary."""
+        stacks = [stack for stack in (self.encoder, self.decoder) if stack is not None and stack.patches is None]
+        return self.pad_id if all(self.pad_id < stack.vocabulary_size for stack in stacks) else None
+
+    @property
     def reader(self) -> Stack:
         """The stack that reads what the user gives: the encoder, or a decoder that stands alone."""
         stack = self.encoder or self.decoder

@@ -78,6 +78,8 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         file="spiece.model",
         pieces=_digits_before_commas,
         normalizer=tidy,
+        around_from="file or class",
+        space_first=config.stated_flag("add_prefix_space"),
         learned_with={
             "pad_id": 0,
             "unk_id": 1,

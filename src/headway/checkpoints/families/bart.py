@@ -80,7 +80,7 @@ def model_config(architecture: Architecture) -> dict[str, Any]:
     config: dict[str, Any] = {
         "tie_word_embeddings": architecture.language_head is None or architecture.language_head.tied,
         "init_std": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        "pad_token_id": architecture.padding_id,
         "decoder_start_token_id": architecture.start_id,
     }
     if architecture.head is not None:
@@ -100,9 +100,6 @@ def model_config(architecture: Architecture) -> dict[str, Any]:
                 "attention_dropout": stack.attention_dropout,
                 "activation_dropout": stack.feed_forward_dropout,
             }
-            # A file that names no padding leaves the family's default, which a small vocabulary may not have.
-            if architecture.pad_id >= stack.vocabulary_size:
-                config["pad_token_id"] = None
     return config
 
 

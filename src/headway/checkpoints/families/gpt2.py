@@ -61,7 +61,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "attn_pdrop": stack.attention_dropout,
         "tie_word_embeddings": head is None or head.tied,
         "initializer_range": architecture.initializer_std,
-        "pad_token_id": architecture.pad_id,
+        "pad_token_id": architecture.padding_id,
         "bos_token_id": architecture.start_id,
     }
 
@@ -107,6 +107,7 @@ def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
         pair=f"{before}$A{after} {before.replace('} ', '}:1 ')}$B:1{after and after + ':1'}",
         special=dict.fromkeys(("unk_token", "bos_token", "eos_token"), "<|endoftext|>"),
         space_first=config.flag("add_prefix_space", False),
+        around_from="file",
     )
 
 

@@ -55,6 +55,7 @@ _NLLB_LANGUAGES = """
 def _hundred_languages(config: ConfigReader) -> SentencePiecesWithIds:
     """M2M-100's tokenizer: the ids of the languages follow those of `vocab.json`."""
     codes = config.choice("language_codes", "m2m100", {"m2m100": _M2M_LANGUAGES, "wmt21": _WMT21_LANGUAGES})
+    config.require("sp_model_kwargs", {}, "the same text would not always be cut in the same way")
     return SentencePiecesWithIds(
         special={role: token for role, token in FAIRSEQ_TOKENS.items() if role not in ("cls_token", "mask_token")},
         single="{language} $A {eos_token}",
@@ -74,6 +75,7 @@ def _two_hundred_languages(config: ConfigReader) -> SentencePieces:
         pair="$A $B {eos_token} {language}" if behind else "{language} $A $B {eos_token}",
         languages=Languages(codes=codes, default="eng_Latn"),
         file="sentencepiece.bpe.model",
+        stands=True,
         pieces=lambda own: fairseq_pieces(own, *codes, "<mask>"),
     )
 

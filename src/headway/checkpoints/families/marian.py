@@ -28,6 +28,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 
 def _pieces(config: ConfigReader) -> SentencePiecesWithIds:
     """Marian's tokenizer; a model of several languages is told the target's by `>>code<<` before the text."""
+    config.require("sp_model_kwargs", {}, "the same text would not always be cut in the same way")
     return SentencePiecesWithIds(
         special={"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"},
         single="$A {eos_token}",

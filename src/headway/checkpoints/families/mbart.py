@@ -39,6 +39,7 @@ def _with_languages(codes: tuple[str, ...], single: str, pair: str) -> SentenceP
         pair=pair,
         languages=Languages(codes=codes, default="en_XX"),
         file="sentencepiece.bpe.model",
+        stands=True,
         pieces=lambda own: fairseq_pieces(own, *codes, "<mask>"),
     )
 

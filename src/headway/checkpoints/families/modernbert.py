@@ -98,8 +98,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "attention_dropout": a.attention_dropout,
         "classifier_dropout": head.dropout,
         "initializer_range": architecture.initializer_std,
-        # A file that names no padding leaves the family's default, which a small vocabulary may not have.
-        "pad_token_id": architecture.pad_id if architecture.pad_id < a.vocabulary_size else None,
+        "pad_token_id": architecture.padding_id,
     }
 
 

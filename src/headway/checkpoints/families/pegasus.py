@@ -44,6 +44,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
         single="$A {eos_token}",
         pair="$A $B {eos_token}",
         file="spiece.model",
+        stands=True,
         pieces=pieces,
         extra=(masks[0], *unused),
         learned_with={"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1},

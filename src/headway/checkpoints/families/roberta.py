@@ -26,8 +26,8 @@ from headway.models.architecture import Architecture, Head, Stack
 
 __all__ = ["FAMILY", "byte_level_pieces", "multilingual_pieces"]
 
-_SINGLE = "{cls_token} $A {sep_token}"
-_PAIR = "{cls_token} $A {sep_token} {sep_token} $B {sep_token}"
+_SINGLE = "{bos_token} $A {eos_token}"
+_PAIR = "{bos_token} $A {eos_token} {eos_token} $B {eos_token}"
 
 
 def _architecture(config: ConfigReader) -> Architecture:
@@ -57,9 +57,10 @@ def _config(architecture: Architecture) -> dict[str, Any]:
 def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
     """RoBERTa's tokenizer, as its `tokenizer_config.json` sets it."""
     return ByteLevelPieces(
-        special=FAIRSEQ_TOKENS,
-        single=_SINGLE,
-        pair=_PAIR,
+        # transformers 5 no longer has the mask swallow the space before it.
+        special={**FAIRSEQ_TOKENS, "mask_token": "<mask>"},
+        single="{cls_token} $A {sep_token}",
+        pair="{cls_token} $A {sep_token} {sep_token} $B {sep_token}",
         space_first=config.flag("add_prefix_space", False),
     )
 
@@ -72,6 +73,7 @@ def multilingual_pieces(config: ConfigReader) -> SentencePieces:
         pair=_PAIR,
         file="sentencepiece.bpe.model",
         pieces=lambda own: fairseq_pieces(own, "<mask>"),
+        space_first=config.stated_flag("add_prefix_space"),
     )
 
 
@@ -83,7 +85,12 @@ def _french_pieces(config: ConfigReader) -> SentencePieces:
         return [*front, ("<unk>NOTUSED", -100.0), *own[1:], ("<mask>", 0.0)]
 
     return SentencePieces(
-        special=FAIRSEQ_TOKENS, single=_SINGLE, pair=_PAIR, file="sentencepiece.bpe.model", pieces=pieces
+        special=FAIRSEQ_TOKENS,
+        single=_SINGLE,
+        pair=_PAIR,
+        file="sentencepiece.bpe.model",
+        pieces=pieces,
+        space_first=config.stated_flag("add_prefix_space"),
     )
 
 

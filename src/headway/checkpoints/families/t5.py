@@ -193,7 +193,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
 
 FAMILY = Family(
     model_types={"t5": "T5", "mt5": "MT5"},
-    tokenizers={"T5Tokenizer": _pieces, "MT5Tokenizer": _pieces},
+    tokenizers={"T5Tokenizer": _pieces},
     architecture=_architecture,
     config=_config,
     weights=_weights,

@@ -52,7 +52,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
         "encoder": {"model_type": encoder, **reading.config(architecture)},
         "decoder": {"model_type": decoder, **writing.config(alone)},
         "decoder_start_token_id": architecture.start_id,
-        "pad_token_id": architecture.pad_id,
+        "pad_token_id": architecture.padding_id,
     }
 
 

@@ -102,7 +102,7 @@ class TextClassifier:
         architecture = loaded.model.architecture
         limit = sequence_limit(architecture, max_length or known.get("max_length"))
         tokenizer = load_tokenizer(source, architecture.reader.vocabulary_size)
-        encoder = TextEncoder(tokenizer, limit, empty_id=architecture.pad_id)
+        encoder = TextEncoder(tokenizer, limit, empty_id=architecture.padding_id)
         network = loaded.model.to(place)
         if chosen == "int8":
             quantize(network)

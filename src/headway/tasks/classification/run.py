@@ -134,7 +134,7 @@ def _untrained(
     precision = choose_precision(settings.precision, device)
     engine = Engine(
         loaded.model.to(device),
-        TextEncoder(tokenizer, limit, empty_id=loaded.model.architecture.pad_id),
+        TextEncoder(tokenizer, limit, empty_id=loaded.model.architecture.padding_id),
         device,
         precision,
     )
