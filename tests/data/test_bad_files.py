@@ -34,6 +34,13 @@ def latin_parquet():
     return buffer.getvalue()
 
 
+def latin_name_parquet():
+    """A column's name that is no UTF-8."""
+    buffer = io.BytesIO()
+    pq.write_table(pa.table({"café": ["good", "bad"], "label": ["a", "b"]}), buffer, store_schema=False)
+    return buffer.getvalue().replace("café".encode(), b"caf\xe9\xe9")
+
+
 REFUSED = {
     "empty.csv": (b"", ["empty.csv is empty", "header line such as text,label"]),
     "empty.jsonl": (b"", ["empty.jsonl is empty"]),
@@ -51,6 +58,7 @@ REFUSED = {
     "other.csv": (b"PAR1" + bytes(100), ["Parquet", ".parquet"]),
     "fake.parquet": (b"hello", ["fake.parquet is not a readable Parquet file", "download it again"]),
     "endless.parquet.gz": (gzip.compress(bytes(10**6)), ["endless.parquet.gz is not a readable Parquet file. Write"]),
+    "name.parquet": (latin_name_parquet(), ["name.parquet is not a readable Parquet file (", "utf-8", "download it"]),
     "latin.parquet": (latin_parquet(), ["latin.parquet is not a readable Parquet file (", "UTF", "download it again"]),
     "short.csv.gz": (gzip.compress(os.urandom(9000).hex().encode())[:-2000], ["damaged or cut short", "Download"]),
     "list.jsonl": (json.dumps([{"text": "a"}]).encode(), ["one JSON document", "jq -c"]),

@@ -37,7 +37,7 @@ def parquet_batches(stream: BinaryIO, name: str) -> Iterator[Any]:
                 batch.validate(full=True)  # text that is no UTF-8 is taken as it is otherwise, and fails when used
                 number += batch.num_rows
                 yield batch
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise DataError(f"{name} is not a readable Parquet file ({reason}). Write or download it again.") from error
 
