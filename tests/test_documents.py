@@ -136,13 +136,13 @@ def test_the_family_of_the_document_passes_the_tests_of_every_family(newcomer: N
     models = REPOSITORY / "tests" / "models"
     parity, settings = module(models / "test_parity.py"), module(models / "test_settings.py")
     defaults = module(REPOSITORY / "tests" / "checkpoints" / "test_family.py")
-    conftest = module(newcomer.path("tests/models/conftest.py"))
+    drawn = module(newcomer.path("tests/models/random_models.py"))
     for seed in range(6):
         folder = tmp_path / str(seed)
-        conftest.save_random_classifier(folder, FAMILY, seed)
+        drawn.save_random_classifier(folder, FAMILY, seed)
         parity.test_a_random_model_gives_the_same_logits_and_gradients(folder)
         parity.test_a_random_model_answers_the_same_without_gradients_and_saved(folder, tmp_path)
-        config = conftest.CLASSIFIERS[FAMILY](random.Random(seed)).to_dict()
+        config = drawn.CLASSIFIERS[FAMILY](random.Random(seed)).to_dict()
         settings.test_the_keys_that_a_family_writes_say_all_that_it_reads(config)
     defaults.test_what_a_config_leaves_out_is_what_transformers_takes(MODEL_TYPE)
 
@@ -150,7 +150,7 @@ def test_the_family_of_the_document_passes_the_tests_of_every_family(newcomer: N
 @pytest.mark.parametrize("command", [["check"], ["format", "--check"]], ids=["lint", "format"])
 def test_the_files_of_the_document_are_in_the_house_style(newcomer: Newcomer, command: list[str]) -> None:
     settings = ["--no-cache", "--config", str(REPOSITORY / "pyproject.toml")]
-    files = [newcomer.path(f"{FAMILIES}/{FAMILY}.py"), newcomer.path("tests/models/conftest.py")]
+    files = [newcomer.path(f"{FAMILIES}/{FAMILY}.py"), newcomer.path("tests/models/random_models.py")]
     ruff = [sys.executable, "-m", "ruff", *command, *settings]
     done = subprocess.run([*ruff, *files], cwd=newcomer.checkout, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

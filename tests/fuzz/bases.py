@@ -27,7 +27,7 @@ def make_bases(folder: Path, only: str) -> list[str]:
 def _make_models(folder: Path) -> None:
     import torch
     from safetensors.torch import load_file
-    from tests.models import conftest as tiny
+    from tests.models import random_models as tiny
     from tokenizers import BertWordPieceTokenizer
     from transformers.utils.logging import disable_progress_bar
 

@@ -29,10 +29,7 @@ def _architecture(config: ConfigReader) -> Architecture:
             vocab_size=250112, d_ff=1024, num_layers=8, num_heads=6, feed_forward_proj="gated-gelu"
         )
     d_model = config.size("d_model", 512, most=2**16)
-    gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
-    # Where they are there, these have the last word.
-    gated = config.flag("is_gated_act", gated)
-    activation = config.activation("dense_act_fn", ACTIVATION_NAMES[activation])
+    gated, activation = _feed_forward(config)
     num_layers = config.size("num_layers", 6, most=1000)
     num_buckets = config.size("relative_attention_num_buckets", 32, most=2**16, least=4)
     encoder = Stack(
@@ -83,6 +80,13 @@ def _architecture(config: ConfigReader) -> Architecture:
         pad_id=config.index("pad_token_id", 0),
         start_id=config.index("decoder_start_token_id", 0),
     )
+
+
+def _feed_forward(config: ConfigReader) -> tuple[bool, Activation]:
+    """Whether the feed-forward layers are gated, and their activation."""
+    gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
+    # Where they are there, these have the last word.
+    return config.flag("is_gated_act", gated), config.activation("dense_act_fn", ACTIVATION_NAMES[activation])
 
 
 def _config(architecture: Architecture) -> dict[str, Any]:
