@@ -191,7 +191,8 @@ def run() -> NoReturn:
         sys.exit(error.exit_status)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:  # typer's own answer to Ctrl-C, which is silent
-            _say("interrupted. A training that had begun goes on with: headway train --resume --output FOLDER")
+            more = " A training that had begun goes on with: headway train --resume --output FOLDER"
+            _say("interrupted." + (more if sys.argv[1:2] == ["train"] else ""))
         raise
     except OSError as error:
         if error.filename is None:
