@@ -61,7 +61,8 @@ def load_tokenizer(
 
     The vocabulary lies in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
     `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one that goes with the
-    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class is taken as it is.
+    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class, or with a model that
+    its class does not write, is taken as it is.
 
     Args:
         folder: A model folder.
