@@ -217,13 +217,50 @@ def test_a_token_that_a_class_cannot_do_without_is_not_null(minilm_folder: Path,
                 load_tokenizer(tmp_path)
 
 
-def test_a_tokenizer_json_of_another_kind_is_refused(minilm_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", [{}, {"tokenizer_class": "BertTokenizer"}])
+def test_a_tokenizer_json_of_another_kind_than_its_class_stands(
+    named: dict[str, str], train: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """paraphrase-multilingual-MiniLM is a BERT with XLM-RoBERTa's pieces; transformers 5 makes unknown words of it."""
+    (tmp_path / "sentencepiece.bpe.model").write_bytes(train())
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "XLMRobertaTokenizer"}')
+    expected = ids(load_tokenizer(tmp_path), "Good phone, bad battery")
+    save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=64)
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    roles = {"cls_token": "<s>", "sep_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    config = {"do_lower_case": True, "tokenize_chinese_chars": True, "strip_accents": None}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(roles | config | named))
+    ours = load_tokenizer(tmp_path)
+    assert ids(ours, "Good phone, bad battery") == expected
+    save_tokenizer(tmp_path, ours, max_length=64)
+    same_as_transformers(tmp_path, ["Good phone, bad battery", "a <s> b"])
+
+
+def test_word_pieces_under_another_class_stand(minilm_folder: Path, tmp_path: Path) -> None:
     shutil.copy(minilm_folder / "tokenizer.json", tmp_path)
-    for name, kind in (("GPT2Tokenizer", "byte pairs without"), ("T5Tokenizer", "pieces of SentencePiece")):
-        config = {"tokenizer_class": name, "unk_token": "<unk>", "eos_token": "[SEP]"}
-        (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-        with pytest.raises(CheckpointError, match=rf"tokenizer\.json: its model is a WordPiece, but .* {kind}"):
-            load_tokenizer(tmp_path)
+    expected = ids(load_tokenizer(minilm_folder), "Good phone")
+    for name in ("GPT2Tokenizer", "T5Tokenizer", "PegasusTokenizer"):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
+        assert ids(load_tokenizer(tmp_path), "Good phone") == expected
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])
+def test_a_padding_that_is_a_name_only_is_left_aside(minilm_folder: Path, tmp_path: Path, file: str) -> None:
+    """Older versions of transformers named one without adding it to the vocabulary."""
+    shutil.copy(minilm_folder / file, tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "pad_token": "<pad>"}')
+    same_as_transformers(tmp_path, ["good phone [PAD]"])
+    ours = load_tokenizer(tmp_path)
+    assert ids(ours, "<pad>") == ids(load_tokenizer(minilm_folder), "<pad>")  # not an id beyond the model's table
+    save_tokenizer(tmp_path, ours, max_length=64)
+    same_as_transformers(tmp_path, ["good phone [PAD] <pad>"])
+
+
+def test_a_class_that_the_model_names_is_told(minilm_folder: Path, tmp_path: Path) -> None:
+    shutil.copy(minilm_folder / "vocab.txt", tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "bert", "tokenizer_class": "BertJapaneseTokenizer"}')
+    with pytest.raises(CheckpointError, match=r"is a BertJapaneseTokenizer, which cannot be rebuilt from vocab\.txt"):
+        load_tokenizer(tmp_path)
 
 
 @pytest.mark.parametrize("file", ["tokenizer.json", "vocab.txt"])

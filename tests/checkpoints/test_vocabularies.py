@@ -230,6 +230,32 @@ def test_a_model_of_pieces_has_its_own_special_tokens(
         load_tokenizer(tmp_path)
 
 
+def test_a_class_named_after_the_model_type_is_its_usual_one(tmp_path: Path, train: Callable[..., bytes]) -> None:
+    """MT5Tokenizer, by which the last transformers 4 saved: T5's under another name, and gone in transformers 5."""
+    one_model_folder(tmp_path, "T5Tokenizer", train)
+    expected = ids(load_tokenizer(tmp_path), "good phones")
+    (tmp_path / "config.json").write_text('{"model_type": "mt5"}')
+    for name in ("MT5Tokenizer", "MT5TokenizerFast"):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": name}))
+        assert ids(load_tokenizer(tmp_path), "good phones") == expected
+    save_tokenizer(tmp_path, load_tokenizer(tmp_path), max_length=64)
+    assert transformers_ids(tmp_path)("good phones") == expected
+
+
+def test_pieces_of_their_own_for_other_roles_are_read(tmp_path: Path, train: Callable[..., bytes]) -> None:
+    """rinna's GPT-2 cuts with T5's class and has [PAD]; transformers 5 makes </s> of what it does not know."""
+    model = train(pad_id=3, pad_piece="[PAD]", user_defined_symbols="[CLS],[SEP]")
+    (tmp_path / "spiece.model").write_bytes(model)
+    roles = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "<unk>"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer"} | roles))
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
+    ours = load_tokenizer(tmp_path)
+    pieces = sentencepiece.SentencePieceProcessor(model_proto=model)
+    assert ids(ours, "good phones ꙮ") == [*pieces.encode("good phones ꙮ"), pieces.eos_id()]
+    save_tokenizer(tmp_path, ours, max_length=512)
+    assert transformers_ids(tmp_path)("good phones ꙮ") == ids(ours, "good phones ꙮ")
+
+
 @pytest.mark.parametrize("name", ["MarianTokenizer", "M2M100Tokenizer"])
 def test_what_a_folder_adds_to_models_beside_a_vocabulary(
     name: str, tmp_path: Path, train: Callable[..., bytes]

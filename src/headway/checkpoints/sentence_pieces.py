@@ -19,7 +19,6 @@ from headway.checkpoints.vocabularies import (
     LearnableVocabulary,
     Side,
     Vocabulary,
-    another_kind,
     content,
     read_bytes,
     read_ids,
@@ -60,6 +59,8 @@ class SentencePieces(LearnableVocabulary):
     space_first: bool | None = None
     """Whether a text is read as if a space stood before it; as the model says when none."""
 
+    fixed_tokens: ClassVar[bool] = True
+
     @property
     def files(self) -> tuple[str, ...]:
         """See `Vocabulary`."""
@@ -67,8 +68,13 @@ class SentencePieces(LearnableVocabulary):
 
     def build(self, folder: Path, tokens: Mapping[str, str], side: Side) -> Tokenizer:
         """See `Vocabulary`."""
-        self._require_usual(folder / self.file, tokens, self.special)
-        return self._from_model(read_bytes(folder / self.file), folder / self.file, tokens)
+        file = folder / self.file
+        self._require_usual(file, tokens, ["unk_token"])
+        built = self._from_model(read_bytes(file), file, tokens)
+        # Some models were trained with pieces of their own for other roles, and lack the usual ones.
+        here = [role for role in self.special if role in tokens and built.token_to_id(tokens[role]) is not None]
+        self._require_usual(file, tokens, [role for role in self.special if role not in here])
+        return built
 
     def _from_model(self, model: bytes, file: Path, tokens: Mapping[str, str]) -> Tokenizer:
         proto = _parse_model(model, file)
@@ -91,20 +97,20 @@ class SentencePieces(LearnableVocabulary):
         tokenizer.add_special_tokens([token for token in (*marked, *more) if token.special])
         return tokenizer
 
-    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
         """See `Vocabulary`."""
+        model = read.model
+        if not isinstance(model, models.Unigram | models.BPE):
+            return None
         self._require_usual(file, tokens, ["unk_token"])
         if self.stands:
             return read
-        model = read.model
-        if not isinstance(model, models.Unigram | models.BPE):
-            raise another_kind(file, model, "pieces of SentencePiece")
         table = next((step for step in _steps(read.normalizer) if isinstance(step, normalizers.Precompiled)), None)
         spaces = [step for step in _steps(read.pre_tokenizer) if isinstance(step, pre_tokenizers.Metaspace)]
         return self._around(model, table, all(step.prepend_scheme != "never" for step in spaces))
 
     def _require_usual(self, file: Path, tokens: Mapping[str, str], roles: Iterable[str]) -> None:
-        """Refuse other tokens for these roles: their places in a model of this class are fixed."""
+        """Refuse other tokens than the usual ones for these roles."""
         for role in roles:
             usual = content(self.special[role])
             if tokens.get(role) != usual:

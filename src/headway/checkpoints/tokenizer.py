@@ -27,7 +27,7 @@ from headway.checkpoints.tokenizer_config import (
     special_tokens,
     tokenizer_classes,
 )
-from headway.checkpoints.vocabularies import ANY_CLASS, LearnableVocabulary, Side, Vocabulary
+from headway.checkpoints.vocabularies import ANY_CLASS, LearnableVocabulary, Side, Vocabulary, content
 from headway.data.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
 from headway.errors import CheckpointError, library_errors
 from headway.files import write_atomically
@@ -43,6 +43,7 @@ _USUAL_TOKENS = {
     "eos_token": ("</s>",),
 }
 _MOST_TOKENS = 2**24  # the library takes memory for every id below the largest
+_SPARE_ROLES = ("pad_token", "mask_token")  # no text is read with them; GPT-2's padding is often a name only
 _RARE = "ꙮ 𒐪"  # letters that hardly a vocabulary has
 
 
@@ -60,7 +61,8 @@ def load_tokenizer(
 
     The vocabulary lies in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
     `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one that goes with the
-    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class is taken as it is.
+    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class, or with a model that
+    its class does not write, is taken as it is.
 
     Args:
         folder: A model folder.
@@ -86,7 +88,7 @@ def load_tokenizer(
     elif form and is_complete(folder, form):
         tokenizer = _from_vocabulary(folder, form, config, special, tokens, side)
     else:
-        raise _nothing_to_read(folder, config, form)
+        raise _nothing_to_read(folder, name, form)
     largest = tokenizer.largest_id
     if largest >= _MOST_TOKENS:
         raise CheckpointError(f"{folder}: the tokenizer has token ids up to {largest}. Fetch its files again.")
@@ -139,8 +141,8 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
     config.pop("name_or_path", None)
     config["model_max_length"] = max_length
     special = {role: config[role] for role in ROLES if role in config}
-    for name, content in tokenizer.files().items():
-        write_atomically(folder / name, content)
+    for name, written in tokenizer.files().items():
+        write_atomically(folder / name, written)
     write_atomically(folder / CONFIG, _json(config))
     write_atomically(folder / SPECIAL_TOKENS_MAP, _json(special))
 
@@ -169,8 +171,12 @@ def _from_one_file(
         read.encode(_RARE)
     inside = read.get_added_tokens_decoder()
     added = added_tokens(folder, config, inside)
-    if form is None:
-        _add(folder, read, added, [*special.values()], config)
+    with library_errors(f"{file}: is not a usable tokenizer"):
+        built = form.rebuild(file, read, tokens) if form else None
+    if form is None or built is None:
+        # A file that the named class cannot have written stands for itself, and is saved as such.
+        config = {**config, "tokenizer_class": ANY_CLASS} if form else config
+        _add(folder, read, added, [*special_tokens(folder / CONFIG, {}, config).values()], config)
         return FastTokenizer(read, _described(read, config))
     known = {token.content for token in (*added.values(), *special.values(), *listed_tokens(folder, config))}
     known |= {*form.without_role}
@@ -181,7 +187,6 @@ def _from_one_file(
             "too, or take it out here."
         )
     with library_errors(f"{file}: is not a usable tokenizer"):
-        built = form.rebuild(file, read, tokens)
         if read.truncation and read.truncation["direction"] != "right":
             config = {"truncation_side": read.truncation["direction"], **config}
         if form.around_from != "class" and read.post_processor is not None:
@@ -201,6 +206,8 @@ def _from_vocabulary(
     added = added_tokens(folder, config, {})
     built = form.build(folder, tokens, side)
     if not isinstance(built, SentencePieceTokenizer):
+        if form.fixed_tokens and any(tokens.get(role) != content(usual) for role, usual in form.special.items()):
+            config = {**config, "tokenizer_class": ANY_CLASS}  # saved under its own, it would be cut otherwise
         return _finished(folder, built, form, config, added, special, tokens, around=True)
     _check_pieces(folder, built, added)
     listed = listed_tokens(folder, config)
@@ -227,8 +234,9 @@ def _finished(
     _add(folder, tokenizer, added, [*special.values(), *more], config)
     if around:
         _put_around(folder, tokenizer, form, tokens)
-    here = {role: tokens[role] for role in special if tokenizer.token_to_id(tokens[role]) is not None}
-    return FastTokenizer(tokenizer, {**config, **here})
+    here = {role: token.content for role, token in special.items() if tokenizer.token_to_id(token.content) is not None}
+    lacking = dict.fromkeys(special.keys() & config.keys() - here.keys())
+    return FastTokenizer(tokenizer, {**config, **lacking, **here})
 
 
 def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -264,8 +272,12 @@ def _add(
 
 
 def _check_named(folder: Path, config: Mapping[str, Any], id_of: Callable[[str], int | None]) -> None:
-    """Refuse a token that the folder names and the vocabulary lacks: nobody knows its id."""
-    roles = {role: added_token(config[role], special=True) for role in ROLES if config.get(role) is not None}
+    """Refuse a token that the folder names, the texts may need and the vocabulary lacks: nobody knows its id."""
+    roles = {
+        role: added_token(config[role], special=True)
+        for role in ROLES
+        if role not in _SPARE_ROLES and config.get(role) is not None
+    }
     named = [(role, token.content) for role, token in roles.items()]
     named += [(" or ".join(LISTS), token.content) for token in listed_tokens(folder, config)]
     for where, token in named:
@@ -321,8 +333,7 @@ def _check_ids(folder: Path, added: Mapping[int, AddedToken], id_of: Callable[[s
             )
 
 
-def _nothing_to_read(folder: Path, config: Mapping[str, Any], form: Vocabulary | None) -> CheckpointError:
-    named = config.get("tokenizer_class")
+def _nothing_to_read(folder: Path, name: str, form: Vocabulary | None) -> CheckpointError:
     if form is not None:
         lacking = [name for name in form.files if not (folder / name).is_file()]
         return CheckpointError(
@@ -332,7 +343,8 @@ def _nothing_to_read(folder: Path, config: Mapping[str, Any], form: Vocabulary |
     known = sorted({name for form in tokenizer_classes().values() for name in form(ConfigReader({})).files})
     here = [name for name in known if (folder / name).is_file()]
     if here:
-        kind = f"is a {named}, which" if named else "does not say its class (tokenizer_class), so it"
+        unnamed = name == ANY_CLASS
+        kind = "does not say its class (tokenizer_class), so it" if unnamed else f"is a {name}, which"
         return CheckpointError(
             f"{folder}: its tokenizer {kind} cannot be rebuilt from {' and '.join(here)} alone. Save it as "
             f"{TOKENIZER} with the program that it belongs to."

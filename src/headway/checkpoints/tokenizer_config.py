@@ -92,6 +92,9 @@ def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
         return ANY_CLASS
     if named:
         plain = str(named).removesuffix("Fast")
+        # transformers 5 dropped MT5Tokenizer, which was T5's under the name of the model type.
+        if not in_one_file and family is not None and plain == f"{family.model_types[model['model_type']]}Tokenizer":
+            return _usual_class(model) or plain
         return plain if plain in tokenizer_classes() else str(named)
     if in_one_file:
         return ANY_CLASS if family is None or family.text_part else _usual_class(model) or ANY_CLASS

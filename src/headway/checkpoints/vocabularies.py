@@ -34,7 +34,6 @@ __all__ = [
     "Side",
     "Vocabulary",
     "WordPieces",
-    "another_kind",
     "content",
     "in_order",
     "read_bytes",
@@ -108,6 +107,9 @@ class Vocabulary(ABC):
     comes_first: ClassVar[bool] = False
     """Whether its files are read even where a `tokenizer.json` lies beside them."""
 
+    fixed_tokens: ClassVar[bool] = False
+    """Whether the ecosystem's class has its special tokens at fixed places, whatever the folder names."""
+
     needs: ClassVar[tuple[str, ...]] = ("unk_token",)
     """Roles that some token must have, besides those that stand around texts."""
 
@@ -129,14 +131,17 @@ class Vocabulary(ABC):
             CheckpointError: A file is damaged.
         """
 
-    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
         """A tokenizer with the model of the one in `tokenizer.json`, and all else as its class has it.
 
         So does `transformers`: of that file its classes take the vocabulary and the added tokens, whatever else it
         says. Where this form does not know better, the file stands.
 
+        Returns:
+            None where the file's model is of another kind: this class cannot have written it.
+
         Raises:
-            CheckpointError: The file's model is of another kind.
+            CheckpointError: The folder names tokens that the model does not have in their places.
         """
         return read
 
@@ -193,11 +198,11 @@ class WordPieces(LearnableVocabulary):
         tokenizer.add_special_tokens(special)
         return tokenizer
 
-    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
         """See `Vocabulary`."""
         model = read.model
         if not isinstance(model, models.WordPiece):
-            raise another_kind(file, model, "word pieces")
+            return None
         model.unk_token = tokens["unk_token"]
         model.continuing_subword_prefix = "##"
         model.max_input_chars_per_word = 100
@@ -253,11 +258,11 @@ class ByteLevelPieces(LearnableVocabulary):
         tokenizer.train_from_iterator(texts, trainer)
         return tokenizer
 
-    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer:
+    def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
         """See `Vocabulary`."""
         model = read.model
         if not isinstance(model, models.BPE) or model.continuing_subword_prefix or model.end_of_word_suffix:
-            raise another_kind(file, model, "byte pairs without marks at the ends of words")
+            return None
         model.dropout = model.unk_token = None
         model.fuse_unk = model.byte_fallback = model.ignore_merges = False
         return self._around(model)
@@ -267,14 +272,6 @@ class ByteLevelPieces(LearnableVocabulary):
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=self.space_first)
         tokenizer.decoder = decoders.ByteLevel()
         return tokenizer
-
-
-def another_kind(file: Path, model: models.Model, wanted: str) -> CheckpointError:
-    """A `tokenizer.json` that the class beside it cannot have written."""
-    return CheckpointError(
-        f"{file}: its model is a {type(model).__name__}, but the class of the tokenizer cuts into {wanted}. Name the "
-        f"class that wrote it as tokenizer_class in tokenizer_config.json: {ANY_CLASS}, if none did."
-    )
 
 
 def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
