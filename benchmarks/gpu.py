@@ -31,8 +31,8 @@ from benchmarks.harness import environment
 from benchmarks.lengths import LENGTHS, Batch, draw_batch
 from benchmarks.timing import synchronize
 from headway.files import write_atomically
-from headway.models.architecture import Architecture, Head, Stack
 from headway.models.classifier import Classifier
+from headway.models.config import Architecture, Head, Stack
 from headway.settings import Settings
 from headway.training.optimizer import Optimizer
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from benchmarks.lengths import Batch, draw_batch, draw_lengths
 from headway.device import autocast
-from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
+from headway.models.config import Architecture
 from headway.nn.attention import attention
 from headway.nn.packing import Packing
 from headway.nn.score_bias import ScoreBias

@@ -104,10 +104,10 @@ PROBE = """
 import json, resource, signal, sys, traceback
 from pathlib import Path
 import datasets
-from headway.checkpoints.inspect import inspect_model
+from headway.checkpoints.model_facts import inspect_model
 from headway.checkpoints.load import load_classifier, load_language_model
-from headway.checkpoints.tokenizer import load_tokenizer
-from headway.data.readers import read, stream
+from headway.checkpoints.tokenizer_files import load_tokenizer
+from headway.sources.readers import read, stream
 from headway.errors import UserError
 
 datasets.disable_progress_bars()

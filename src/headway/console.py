@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from headway.data.checks import Finding, skipped_message
-from headway.data.rows import BadRows
 from headway.evaluation.record import Record
+from headway.examples.checks.label_checks import Finding, skipped_message
+from headway.sources.rows import BadRows
 from headway.tasks.reporter import Reporter
 from headway.training.events import Event
 
@@ -110,7 +110,7 @@ class ConsoleReporter(Reporter):
 
 def print_result(console: Console, record: Record) -> None:
     """Print the scores beside the baselines, and the verdict."""
-    from headway.evaluation.report import summary  # imports matplotlib, which predicting need not wait for
+    from headway.evaluation.report.page import summary  # imports matplotlib, which predicting need not wait for
 
     result = summary(record)
     table = Table(*result.header, box=None, header_style="bold", pad_edge=False)

@@ -1,16 +1,22 @@
-"""Writing without losing: a file is either the old one or the new one, never half of either."""
+"""Writing without losing: a file is either the old one or the new one, never half of either; and reading JSON."""
 
 import errno
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from headway.errors import HeadwayError
+from headway.errors import CheckpointError, HeadwayError
 
-__all__ = ["replacing", "write_atomically"]
+__all__ = ["read_json", "replacing", "write_atomically"]
+
+_JSON_LIMIT = 1 << 25
+"""The longest JSON file that is read, in bytes: the largest vocabularies have a third of it, and read it takes many
+times as much memory."""
 
 
 @contextmanager
@@ -47,6 +53,28 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Write `data` (text as UTF-8) to `path` so that a crash or a full disk leaves the old file in place."""
     with replacing(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file whose outermost value is an object.
+
+    Raises:
+        CheckpointError: It cannot be read, is not JSON, or holds something else.
+    """
+    remedy = "the download may have broken off: fetch the file again"
+    try:
+        with path.open("rb") as file:
+            text = file.read(_JSON_LIMIT + 1)
+        if len(text) > _JSON_LIMIT:
+            raise ValueError(f"it is longer than {_JSON_LIMIT >> 20} MB")
+        value = json.loads(text)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: is not valid JSON ({error}); {remedy}.") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: holds a JSON {type(value).__name__}, not an object; {remedy}.")
+    return value
 
 
 def _flush(path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from headway.checkpoints.load import load_classifier
-from headway.checkpoints.tokenizer import load_tokenizer
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.errors import CheckpointError
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import headway
 from headway.checkpoints import families
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.family import all_families, read_architecture
 from headway.errors import CheckpointError
 

@@ -14,9 +14,9 @@ from PIL import Image
 from transformers import AutoImageProcessor, BlipImageProcessorPil, DeiTImageProcessorPil, ViTImageProcessorPil
 
 from headway.checkpoints.family import all_families
-from headway.checkpoints.image_processor import load_image_processor, save_image_processor
-from headway.data.images import ImageProcessor
+from headway.checkpoints.preprocessor_config import load_image_processor, save_image_processor
 from headway.errors import CheckpointError, DataError
+from headway.images.processor import ImageProcessor
 
 TOLERANCE = 1e-3
 """Largest difference of one number; they are about ±3, and seen so far are equal bit by bit."""

@@ -10,9 +10,9 @@ from safetensors import safe_open
 
 from headway.checkpoints.load import LoadedClassifier, load_classifier
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.tokenizer import load_tokenizer
-from headway.data.tokenizer import Tokenizer
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.errors import CheckpointError, HeadwayError
+from headway.tokenizers.tokenizer import Tokenizer
 
 
 @pytest.fixture

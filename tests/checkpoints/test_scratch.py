@@ -9,10 +9,10 @@ import torch
 from headway.checkpoints.load import LoadedClassifier, load_classifier, load_language_model
 from headway.checkpoints.save import save_classifier, save_language_model
 from headway.checkpoints.scratch import SIZES, new_classifier, new_language_model
-from headway.checkpoints.tokenizer import learn_tokenizer, load_tokenizer, save_tokenizer
-from headway.data.tokenizer import Tokenizer
+from headway.checkpoints.tokenizer_files import learn_tokenizer, load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
 from headway.nn.packing import Packing
+from headway.tokenizers.tokenizer import Tokenizer
 
 
 def ids(tokenizer: Tokenizer, text: str) -> list[int]:

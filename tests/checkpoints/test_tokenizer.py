@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
-from headway.data.tokenizer import Text, Tokenizer
+from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
+from headway.tokenizers.tokenizer import Text, Tokenizer
 
 
 def same_ids(ours: Tokenizer, theirs: Callable[..., dict[str, list[int]]], text: str, pair: str | None = None) -> None:

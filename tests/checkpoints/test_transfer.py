@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headway.checkpoints.config import read_json
+from headway.checkpoints.config_reader import read_json
 from headway.checkpoints.family import all_families, read_architecture
 from headway.checkpoints.load import empty_classifier
 from headway.checkpoints.rules import WeightTable

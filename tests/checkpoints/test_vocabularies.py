@@ -12,9 +12,9 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headway.checkpoints.tokenizer import has_tokenizer, load_tokenizer, save_tokenizer
-from headway.data.tokenizer import Text, Tokenizer
+from headway.checkpoints.tokenizer_files import has_tokenizer, load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
+from headway.tokenizers.tokenizer import Text, Tokenizer
 
 SPECIAL = re.compile(r"</?s>|<pad>|<unk>|<mask>|__en__|eng_Latn|en_XX")
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headway.data.checks import Finding
-from headway.evaluation.classification import lead, score
+from headway.evaluation.metrics.labels import lead, score
 from headway.evaluation.record import Baseline, Mistake, Record
+from headway.examples.checks.label_checks import Finding
 
 TEXTS = (
     "I wanted to like it, I really did, but after two weeks the hinge broke and nobody answered my letters.",

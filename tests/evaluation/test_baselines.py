@@ -5,7 +5,7 @@ import pytest
 
 from headway.evaluation import baselines as module
 from headway.evaluation.baselines import classification_baselines
-from headway.evaluation.classification import score
+from headway.evaluation.metrics.labels import score
 
 GOOD, BAD = (
     ("a fine machine", "it works well, fine", "fine and quiet"),

@@ -7,7 +7,8 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from headway.evaluation.charts import (
+from headway.evaluation.record import Bin, Record
+from headway.evaluation.report.charts import (
     balance_svg,
     confusion_svg,
     curve_charts,
@@ -15,7 +16,6 @@ from headway.evaluation.charts import (
     reliability_svg,
     series,
 )
-from headway.evaluation.record import Bin, Record
 
 LABELS = ("正面", "🎉 ok", "$x_1$ & <b>", "a\tb\x00", "a very long label that no axis could ever hold", "_hidden")
 

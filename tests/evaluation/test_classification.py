@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from headway.errors import HeadwayError
-from headway.evaluation.classification import figures, lead, score
 from headway.evaluation.intervals import interval
+from headway.evaluation.metrics.labels import figures, lead, score
 from headway.evaluation.record import Interval
 
 

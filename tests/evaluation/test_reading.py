@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from headway.data.checks import Finding
-from headway.evaluation.reading import lead_of, read_curves, read_reliability, verdict
+from headway.evaluation.narrative import lead_of, read_curves, read_reliability, verdict
 from headway.evaluation.record import Baseline, Bin, Interval, Record, Scores
-from headway.evaluation.report import render
+from headway.evaluation.report.page import render
+from headway.examples.checks.label_checks import Finding
 
 
 def scores(value: float, half: float = 0.03) -> Scores:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from headway.data.checks import Finding
 from headway.evaluation.record import Mistake, Record
-from headway.evaluation.report import model_card, render, summary
+from headway.evaluation.report.page import model_card, render, summary
+from headway.examples.checks.label_checks import Finding
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 

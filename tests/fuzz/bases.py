@@ -28,8 +28,9 @@ def _make_models(folder: Path) -> None:
     import torch
     from safetensors.torch import load_file
     from tests.models import random_models as tiny
-    from tokenizers import BertWordPieceTokenizer
     from transformers.utils.logging import disable_progress_bar
+
+    from tokenizers import BertWordPieceTokenizer
 
     disable_progress_bar()
     for family in CLASSIFIERS:
@@ -71,9 +72,9 @@ def _make_models(folder: Path) -> None:
 def _make_tokenizers(folder: Path) -> None:
     """Folders of the files that tokenizers are built from, and of how pictures are prepared."""
     from sentencepiece import SentencePieceProcessor
-    from tokenizers import ByteLevelBPETokenizer
 
-    from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
+    from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
+    from tokenizers import ByteLevelBPETokenizer
 
     zero = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
     classes: dict[str, dict[str, bytes]] = {

@@ -26,9 +26,9 @@ def read_model(folder: Path) -> None:
     """Everything that reads a model folder, each on its own."""
     import torch
 
-    from headway.checkpoints.inspect import inspect_model
     from headway.checkpoints.load import load_classifier, load_language_model
-    from headway.checkpoints.tokenizer import load_tokenizer
+    from headway.checkpoints.model_facts import inspect_model
+    from headway.checkpoints.tokenizer_files import load_tokenizer
     from headway.nn.packing import Packing
 
     pictures = folder.name == "model-vit"
@@ -55,8 +55,8 @@ def read_model(folder: Path) -> None:
 
 def read_texts(folder: Path) -> None:
     """A folder of a tokenizer, for both sides and with a language, and texts through it."""
-    from headway.checkpoints.tokenizer import has_tokenizer, load_tokenizer
-    from headway.checkpoints.vocabularies import Side
+    from headway.checkpoints.tokenizer_files import has_tokenizer, load_tokenizer
+    from headway.tokenizers.formats.vocabularies import Side
 
     def use(side: Side, language: str | None) -> None:
         tokenizer = load_tokenizer(folder, side=side, language=language)
@@ -76,7 +76,7 @@ def read_pictures(folder: Path) -> None:
     """A folder that says how pictures are prepared, and a picture through it."""
     from PIL import Image
 
-    from headway.checkpoints.image_processor import load_image_processor
+    from headway.checkpoints.preprocessor_config import load_image_processor
 
     _each(
         lambda: load_image_processor(folder, 6),
@@ -86,10 +86,10 @@ def read_pictures(folder: Path) -> None:
 
 def read_data(folder: Path) -> None:
     """Everything that reads a file of examples."""
-    from headway.data.columns import find_columns
-    from headway.data.examples import make_examples
-    from headway.data.labels import find_labels
-    from headway.data.readers import Faults, read, stream
+    from headway.examples.examples import make_examples
+    from headway.examples.fields import find_columns
+    from headway.examples.labels import find_labels
+    from headway.sources.readers import Faults, read, stream
 
     file = folder / folder.name.removeprefix("data-")
 

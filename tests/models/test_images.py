@@ -9,11 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from headway.checkpoints.family import all_families
-from headway.checkpoints.image_processor import load_image_processor
 from headway.checkpoints.load import LoadedClassifier, load_classifier
+from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier
-from headway.data.images import ImageProcessor
 from headway.errors import CheckpointError
+from headway.images.processor import ImageProcessor
 from headway.nn.packing import Packing
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

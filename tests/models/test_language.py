@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
 from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedLanguageModel, load_language_model
 from headway.checkpoints.save import save_language_model
-from headway.data.tokenizer import FastTokenizer
 from headway.errors import CheckpointError
-from headway.models.language import LanguageModel, shift_right
+from headway.models.language_model import LanguageModel, shift_right
 from headway.nn.packing import Packing
+from headway.tokenizers.tokenizer import FastTokenizer
+from tokenizers import Tokenizer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 # Logits of these wide models reach 20: one unit in the last place of a product of other shapes is 2e-6 of that.

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
 from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedClassifier, load_classifier
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.tokenizer import load_tokenizer
-from headway.data.tokenizer import FastTokenizer
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.nn.packing import Packing
+from headway.tokenizers.tokenizer import FastTokenizer
+from tokenizers import Tokenizer
 
 LOGITS = {"atol": 1e-5, "rtol": 1e-5}
 BATCH = {"atol": 1e-6, "rtol": 1e-6}

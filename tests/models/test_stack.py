@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from headway.checkpoints.load import load_classifier
-from headway.models.architecture import RelativePositions
-from headway.models.architecture import Stack as Settings
+from headway.models.config import RelativePositions
+from headway.models.config import Stack as Settings
 from headway.models.stack import Stack
 from headway.nn.packing import Packing
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
-from headway.checkpoints.inspect import inspect_model
 from headway.checkpoints.load import load_classifier, load_language_model
+from headway.checkpoints.model_facts import inspect_model
 from headway.checkpoints.save import save_classifier
-from headway.data.tokenizer import FastTokenizer
 from headway.errors import CheckpointError
 from headway.models.classifier import Classifier
 from headway.nn.linear import quantize
 from headway.nn.packing import Packing
+from headway.tokenizers.tokenizer import FastTokenizer
+from tokenizers import Tokenizer
 
 Write = Callable[[Path, str, int], None]
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

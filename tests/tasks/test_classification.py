@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import headway
-from headway.data.examples import Example
 from headway.errors import CheckpointError, DataError, SettingsError, UserError
+from headway.examples.examples import Example
 
 
 @pytest.fixture(scope="module")

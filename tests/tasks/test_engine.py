@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import headway.tasks.classification.engine as engine
-from headway.data.examples import Example
+from headway.examples.examples import Example
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from headway.errors import SettingsError
-from headway.models.architecture import Architecture, Head, RelativePositions, Stack
 from headway.models.classifier import Classifier
+from headway.models.config import Architecture, Head, RelativePositions, Stack
 from headway.nn.packing import Packing
 from headway.settings import Settings
 from headway.training.optimizer import Optimizer, freeze

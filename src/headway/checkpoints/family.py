@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from headway.checkpoints import families
-from headway.checkpoints.config import ConfigReader, checkpoint_error, shown
+from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.rules import Rule, WeightTable
-from headway.checkpoints.vocabularies import Vocabulary
-from headway.data.tokenizer import Tokenizer
 from headway.errors import CheckpointError
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
+from headway.tokenizers.formats.vocabularies import Vocabulary
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["Family", "Size", "all_families", "family_of", "read_architecture", "sub_family"]
 

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from headway.checkpoints.config import checkpoint_error, read_json
+from headway.checkpoints.config_reader import checkpoint_error
 from headway.checkpoints.family import Family, family_of, read_architecture
-from headway.checkpoints.labels import StoredLabels, is_classifier, read_labels
-from headway.checkpoints.tokenizer import has_tokenizer
+from headway.checkpoints.label_config import StoredLabels, is_classifier, read_labels
+from headway.checkpoints.tokenizer_files import has_tokenizer
 from headway.checkpoints.transfer import Checkpoint, load_weights
 from headway.checkpoints.weights import find_weight_files, open_weights
 from headway.errors import CheckpointError
-from headway.models.architecture import Architecture
+from headway.files import read_json
 from headway.models.classifier import Classifier
-from headway.models.language import LanguageModel
+from headway.models.config import Architecture
+from headway.models.language_model import LanguageModel
 from headway.nn.layers import init_linear_normal
 
 __all__ = [

@@ -9,17 +9,17 @@ from safetensors.torch import save_file
 from torch import nn
 
 from headway.checkpoints.family import Family, family_of
-from headway.checkpoints.image_processor import save_image_processor
-from headway.checkpoints.labels import label_config
+from headway.checkpoints.label_config import label_config
 from headway.checkpoints.load import empty_classifier, empty_language_model
-from headway.checkpoints.tokenizer import load_tokenizer, save_tokenizer
+from headway.checkpoints.preprocessor_config import save_image_processor
+from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
 from headway.checkpoints.transfer import export_weights
-from headway.data.images import ImageProcessor
-from headway.data.tokenizer import Tokenizer
 from headway.files import replacing, write_atomically
-from headway.models.architecture import Architecture
+from headway.images.processor import ImageProcessor
 from headway.models.classifier import Classifier
-from headway.models.language import LanguageModel
+from headway.models.config import Architecture
+from headway.models.language_model import LanguageModel
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["save_classifier", "save_language_model"]
 

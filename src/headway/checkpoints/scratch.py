@@ -7,12 +7,12 @@ from typing import Any
 
 from headway.checkpoints.family import Family, Size, all_families, read_architecture
 from headway.checkpoints.load import LoadedClassifier, LoadedLanguageModel
-from headway.checkpoints.tokenizer import learn_tokenizer
-from headway.data.tokenizer import Tokenizer
+from headway.checkpoints.tokenizer_files import learn_tokenizer
 from headway.errors import CheckpointError
-from headway.models.architecture import Architecture
 from headway.models.classifier import Classifier
-from headway.models.language import LanguageModel
+from headway.models.config import Architecture
+from headway.models.language_model import LanguageModel
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["SIZES", "is_scratch", "new_architecture", "new_classifier", "new_language_model"]
 

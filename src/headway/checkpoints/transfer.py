@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from headway.checkpoints.config import checkpoint_error
+from headway.checkpoints.config_reader import checkpoint_error
 from headway.checkpoints.rules import WeightTable
 from headway.checkpoints.weights import StoredTensor
 from headway.errors import cut

@@ -16,8 +16,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from headway.checkpoints.config import checkpoint_error, read_json
+from headway.checkpoints.config_reader import checkpoint_error
 from headway.errors import CheckpointError, cut
+from headway.files import read_json
 
 __all__ = ["StoredTensor", "find_weight_files", "open_weights"]
 

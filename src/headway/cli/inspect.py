@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from headway.batching.text_encoder import TextEncoder
 from headway.checkpoints.hub import locate
-from headway.checkpoints.inspect import ModelFacts, inspect_model
 from headway.checkpoints.load import classifier_architecture
-from headway.checkpoints.tokenizer import load_tokenizer
+from headway.checkpoints.model_facts import ModelFacts, inspect_model
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.console import ConsoleReporter
-from headway.data.tokens import TextEncoder
 from headway.settings import parse_assignments, resolve
 from headway.tasks.classification.data import read_classification_data
 from headway.tasks.classification.engine import sequence_limit

@@ -14,11 +14,11 @@ from typing import Any, Protocol, TextIO, get_args
 
 from headway.api import load
 from headway.console import console_reporter
-from headway.data.columns import Columns, find_inputs
-from headway.data.formats import Format
-from headway.data.readers import Faults, stream
 from headway.errors import DataError, UserError
+from headway.examples.fields import Columns, find_inputs
 from headway.files import replacing
+from headway.sources.opening import Format
+from headway.sources.readers import Faults, stream
 from headway.tasks.classification import Prediction, TextClassifier
 
 __all__ = ["predict_command"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.evaluation.classification import lead, score
+from headway.evaluation.metrics.labels import lead, score
 from headway.evaluation.record import Baseline
 
 __all__ = ["MAX_TRAIN_ROWS", "classification_baselines"]

@@ -5,8 +5,8 @@ import re
 import shlex
 from pathlib import Path, PurePath
 
-from headway.evaluation.metrics import METRICS
-from headway.evaluation.reading import name_of_data, verdict
+from headway.evaluation.metrics.names import METRICS
+from headway.evaluation.narrative import name_of_data, verdict
 from headway.evaluation.record import Interval, Record
 
 __all__ = ["model_card"]

@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 from pydantic import AllowInfNan, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
-from headway.data.checks import Finding
 from headway.errors import HeadwayError
+from headway.examples.checks.label_checks import Finding
 
 __all__ = ["Baseline", "Bin", "ClassScore", "Interval", "Mistake", "Record", "Scores"]
 

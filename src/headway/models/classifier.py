@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from headway.models.architecture import Architecture, Head
-from headway.models.language import shift_right
+from headway.models.config import Architecture, Head
+from headway.models.language_model import shift_right
 from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from headway.models.architecture import Stack as Settings
+from headway.models.config import Stack as Settings
 from headway.nn.block import Block, Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import (

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from headway.data.checks import Finding
 from headway.evaluation.record import Record
+from headway.examples.checks.label_checks import Finding
 from headway.training.events import Event
 
 __all__ = ["Reporter"]

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tokenizers import AddedToken, normalizers
-
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import encoder_config, encoder_settings, model_config, model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.checkpoints.sentence_pieces import Piece, SentencePieces
-from headway.models.architecture import Architecture, Head, Stack
+from headway.models.config import Architecture, Head, Stack
+from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
+from tokenizers import AddedToken, normalizers
 
 __all__ = ["FAMILY"]
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Row, Rule, Spare
-from headway.data.tokenizer import Tokenizer
-from headway.models.architecture import Architecture, Head, LanguageHead, Stack
+from headway.models.config import Architecture, Head, LanguageHead, Stack
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["FAMILY", "model_config", "model_rules", "read_head", "read_model", "read_stack", "stack_rules"]
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare
-from headway.checkpoints.vocabularies import WordPieces
-from headway.data.tokenizer import Tokenizer
-from headway.models.architecture import Architecture, Head, LanguageHead, Stack
+from headway.models.config import Architecture, Head, LanguageHead, Stack
 from headway.nn.layers import Activation
+from headway.tokenizers.formats.vocabularies import WordPieces
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
     "FAMILY",

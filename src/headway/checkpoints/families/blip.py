@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import (
     block_rules,
     encoder_config,
@@ -13,7 +13,7 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule, Spare, nested
-from headway.models.architecture import Architecture, LanguageHead, Patches, Stack
+from headway.models.config import Architecture, LanguageHead, Patches, Stack
 
 __all__ = ["FAMILY"]
 

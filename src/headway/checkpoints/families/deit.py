@@ -1,11 +1,11 @@
 """DeiT (Touvron et al. 2021, https://arxiv.org/abs/2012.12877): ViT with a second token that learned from a teacher."""
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.families.vit import image_config, image_encoder, image_rules
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Rename, Rule
-from headway.models.architecture import Architecture, Head
+from headway.models.config import Architecture, Head
 
 __all__ = ["FAMILY"]
 

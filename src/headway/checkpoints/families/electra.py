@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import (
     block_rules,
     encoder_config,
@@ -14,7 +14,7 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
-from headway.models.architecture import Architecture, Head, Stack
+from headway.models.config import Architecture, Head, Stack
 
 __all__ = ["FAMILY"]
 

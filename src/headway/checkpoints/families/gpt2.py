@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename, Rule, Spare, Transpose
-from headway.checkpoints.vocabularies import ByteLevelPieces
-from headway.models.architecture import Architecture, Head, LanguageHead, Stack
+from headway.models.config import Architecture, Head, LanguageHead, Stack
+from headway.tokenizers.formats.vocabularies import ByteLevelPieces
 
 __all__ = ["FAMILY", "byte_level_pieces"]
 

@@ -1,12 +1,12 @@
 """M2M-100 (Fan et al. 2021, https://arxiv.org/abs/2010.11125) and NLLB (2022, https://arxiv.org/abs/2207.04672)."""
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.checkpoints.sentence_pieces import SentencePieces, SentencePiecesWithIds, fairseq_pieces
-from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, Languages
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
+from headway.tokenizers.formats.sentencepiece import SentencePieces, SentencePiecesWithIds, fairseq_pieces
+from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
 __all__ = ["FAMILY"]
 

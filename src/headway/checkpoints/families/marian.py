@@ -3,12 +3,12 @@
 import re
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.checkpoints.sentence_pieces import SentencePiecesWithIds
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
+from headway.tokenizers.formats.sentencepiece import SentencePiecesWithIds
 
 __all__ = ["FAMILY"]
 

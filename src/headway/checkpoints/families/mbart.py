@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_head, read_model
 from headway.checkpoints.family import Family
-from headway.checkpoints.sentence_pieces import SentencePieces, fairseq_pieces
-from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, Languages
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
+from headway.tokenizers.formats.sentencepiece import SentencePieces, fairseq_pieces
+from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
 __all__ = ["FAMILY"]
 

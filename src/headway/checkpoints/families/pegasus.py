@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.checkpoints.sentence_pieces import Piece, SentencePieces
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
 from headway.nn.positions import sinusoids
+from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
 
 __all__ = ["FAMILY"]
 

@@ -6,7 +6,7 @@ BERT's shape, but positions count from one after the padding's id, and the poole
 from collections.abc import Sequence
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import (
     block_rules,
     encoder_config,
@@ -20,9 +20,9 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule
-from headway.checkpoints.sentence_pieces import Piece, SentencePieces, fairseq_pieces
-from headway.checkpoints.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
-from headway.models.architecture import Architecture, Head, Stack
+from headway.models.config import Architecture, Head, Stack
+from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces, fairseq_pieces
+from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
 
 __all__ = ["FAMILY", "byte_level_pieces", "multilingual_pieces"]
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ACTIVATIONS, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ACTIVATIONS, ConfigReader
 from headway.checkpoints.families.bart import read_head
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare, nested
-from headway.checkpoints.sentence_pieces import Piece, SentencePieces
-from headway.models.architecture import Architecture, LanguageHead, RelativePositions, Stack
+from headway.models.config import Architecture, LanguageHead, RelativePositions, Stack
 from headway.nn.layers import Activation
+from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
 
 __all__ = ["FAMILY"]
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, read_stack, stack_rules
 from headway.checkpoints.families.roberta import byte_level_pieces, multilingual_pieces
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule, Spare
-from headway.models.architecture import Architecture, LanguageHead
+from headway.models.config import Architecture, LanguageHead
 
 __all__ = ["FAMILY"]
 

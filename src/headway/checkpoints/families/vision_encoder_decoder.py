@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from headway.checkpoints.config import ConfigReader
+from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.gpt2 import byte_level_pieces
 from headway.checkpoints.family import Family, Size, all_families, sub_family
 from headway.checkpoints.rules import Rename, Rule, nested
-from headway.data.tokenizer import Tokenizer
-from headway.models.architecture import Architecture
+from headway.models.config import Architecture
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["FAMILY"]
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from headway.checkpoints.config import ACTIVATION_NAMES, ConfigReader
+from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule
-from headway.models.architecture import Architecture, Head, Patches, Stack
+from headway.models.config import Architecture, Head, Patches, Stack
 
 __all__ = ["FAMILY", "image_config", "image_encoder", "image_rules"]
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from headway.batching.text_encoder import TextEncoder
 from headway.checkpoints.hub import locate
 from headway.checkpoints.load import load_classifier
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.tokenizer import load_tokenizer
-from headway.data.columns import Columns
-from headway.data.examples import Example, Examples
-from headway.data.labels import Labels
-from headway.data.tokens import TextEncoder
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.device import choose_device, choose_precision
 from headway.errors import DataError, UserError
+from headway.examples.examples import Example, Examples
+from headway.examples.fields import Columns
+from headway.examples.labels import Labels
 from headway.files import write_atomically
 from headway.nn.linear import quantize
 from headway.settings import Settings
@@ -228,8 +228,8 @@ def _as_example(text: object) -> Example:
 
 
 def _write_report(place: RunFolder, record: Record) -> None:
-    from headway.evaluation.charts import curves_png
-    from headway.evaluation.report import model_card, render
+    from headway.evaluation.report.charts import curves_png
+    from headway.evaluation.report.page import model_card, render
 
     write_atomically(place.record, record.to_json())
     write_atomically(place.report, render(record))

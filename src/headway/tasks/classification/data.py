@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from headway.data.checks import Finding, check
-from headway.data.columns import Columns, find_columns
-from headway.data.examples import Examples, make_examples
-from headway.data.labels import Labels, find_labels, is_labelled
-from headway.data.readers import read
-from headway.data.splits import Splits, make_splits
-from headway.data.table import Table
-from headway.data.tokens import TextEncoder
+from headway.batching.text_encoder import TextEncoder
 from headway.errors import DataError
+from headway.examples.checks.label_checks import Finding, check
+from headway.examples.examples import Examples, make_examples
+from headway.examples.fields import Columns, find_columns
+from headway.examples.labels import Labels, find_labels, is_labelled
+from headway.examples.splits import Splits, make_splits
 from headway.settings import Settings
+from headway.sources.readers import read
+from headway.sources.table import Table
 
 __all__ = ["ClassificationData", "read_classification_data", "read_labelled"]
 

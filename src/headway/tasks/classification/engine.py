@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headway.data.batches import Batch, collate, split_by_tokens
-from headway.data.examples import Example
-from headway.data.tokens import TextEncoder
+from headway.batching.batches import Batch, collate, split_by_tokens
+from headway.batching.text_encoder import TextEncoder
 from headway.device import Precision, autocast
 from headway.errors import SettingsError
-from headway.models.architecture import Architecture
+from headway.examples.examples import Example
 from headway.models.classifier import Classifier
+from headway.models.config import Architecture
 from headway.nn.packing import Packing
 
 __all__ = ["Engine", "probabilities", "sequence_limit"]

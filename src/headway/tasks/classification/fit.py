@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from headway.data.batches import (
+from headway.batching.batches import (
     Batch,
     Positions,
     epoch_order,
@@ -19,10 +19,10 @@ from headway.data.batches import (
     split_by_tokens,
     training_batches,
 )
-from headway.data.examples import Example, Examples
-from headway.data.tokens import TextEncoder
+from headway.batching.text_encoder import TextEncoder
 from headway.errors import Interrupted, SettingsError
-from headway.evaluation.classification import figures
+from headway.evaluation.metrics.labels import figures
+from headway.examples.examples import Example, Examples
 from headway.settings import Settings
 from headway.tasks.classification.data import ClassificationData
 from headway.tasks.classification.engine import Engine, probabilities

@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from headway.checkpoints.inspect import settings_in_use
-from headway.data.checks import Finding, left_out
-from headway.data.examples import Examples
+from headway.checkpoints.model_facts import settings_in_use
 from headway.device import describe_device
 from headway.evaluation.baselines import classification_baselines
-from headway.evaluation.classification import score
+from headway.evaluation.metrics.labels import score
 from headway.evaluation.record import Mistake, Record, Scores
+from headway.examples.checks.label_checks import Finding, left_out
+from headway.examples.examples import Examples
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData
 from headway.tasks.classification.fit import Outcome

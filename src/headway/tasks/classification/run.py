@@ -6,16 +6,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from headway.batching.text_encoder import TextEncoder
 from headway.checkpoints.hub import locate
 from headway.checkpoints.load import LoadedClassifier, classifier_architecture, empty_classifier, load_classifier
 from headway.checkpoints.scratch import is_scratch, new_architecture, new_classifier
-from headway.checkpoints.tokenizer import load_tokenizer
-from headway.data.examples import Examples
-from headway.data.readers import require
-from headway.data.tokenizer import Tokenizer
-from headway.data.tokens import TextEncoder
+from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.device import choose_device, choose_precision
+from headway.examples.examples import Examples
 from headway.settings import Settings, for_new_weights
+from headway.sources.readers import require
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData, read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
@@ -23,6 +22,7 @@ from headway.tasks.classification.fit import check_metric, choose_metric, fit
 from headway.tasks.classification.measure import measure_run
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
+from headway.tokenizers.tokenizer import Tokenizer
 from headway.training.optimizer import freeze
 from headway.training.state import seed_everything
 

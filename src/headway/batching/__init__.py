@@ -1,0 +1,1 @@
+"""Examples become token sequences and packed batches."""

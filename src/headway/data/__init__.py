@@ -1,1 +1,0 @@
-"""From files to packed batches: readers → table → columns, labels → examples → splits, checks → tokens → batches."""

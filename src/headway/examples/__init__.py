@@ -1,0 +1,1 @@
+"""Which column is what; rows become examples; splits and checks."""

@@ -1,0 +1,156 @@
+"""Training, validation and test rows from one file: every label in proportion, the same text never on two sides."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from headway.errors import DataError
+from headway.examples.examples import Examples
+
+__all__ = ["MIN_ROWS", "Splits", "make_splits"]
+
+MIN_ROWS = 10
+"""Fewer rows are not split."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The examples to learn from, to watch the training with, and to measure the result on.
+
+    Attributes:
+        train: The training rows.
+        validation: The validation rows.
+        test: The test rows.
+        description: How they came about, in one sentence.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    description: str
+
+    def parts(self) -> dict[str, Examples]:
+        """The splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def make_splits(
+    train: Examples,
+    validation: Examples | None = None,
+    test: Examples | None = None,
+    *,
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    seed: int = 0,
+) -> Splits:
+    """Take what was given, and take what is missing out of the training rows.
+
+    Rows with the same text (but for case, spaces and punctuation) stay together, each label is shared out in proportion
+    (for multi-label a row counts as its rarest label), and each label keeps a row to train on. The same rows and seed
+    give the same splits.
+
+    Args:
+        train: The labelled rows to divide.
+        validation: Validation rows, if there are any; otherwise `validation_share` of `train` is taken.
+        test: Test rows, if there are any; otherwise `test_share` of `train` is taken.
+        validation_share: Between 0 and 1, both excluded.
+        test_share: Between 0 and 1, both excluded.
+        seed: Decides which rows are taken.
+
+    Raises:
+        DataError: There are too few rows, or too few different texts, to divide.
+    """
+    given = {name: part for name, part in (("test", test), ("validation", validation)) if part is not None}
+    wanted = {"test": test_share, "validation": validation_share}
+    shares = {name: share for name, share in wanted.items() if name not in given}
+    taken: dict[str, Examples] = {}
+    rest = train
+    if shares:
+        if len(train) < MIN_ROWS:
+            raise DataError(
+                f"{train.table.source} has only {len(train)} usable rows, too few to set some "
+                f"aside for {' and '.join(reversed(shares))}: at least {MIN_ROWS} are needed."
+            )
+        part_of = _assign(train, tuple(shares.values()), np.random.default_rng(seed))
+        taken = {name: train.select(np.flatnonzero(part_of == part)) for part, name in enumerate(shares)}
+        rest = train.select(np.flatnonzero(part_of == len(shares)))
+        if not all(map(len, taken.values())):
+            raise DataError(
+                f"{train.table.source} has too few different texts to set some aside for "
+                f"{' and '.join(reversed(shares))}. Add rows, or give files with --validation and --test."
+            )
+    parts = taken | given
+    splits = Splits(rest, parts["validation"], parts["test"], "")
+    return replace(splits, description=_describe(splits, train, tuple(shares), seed))
+
+
+def _assign(examples: Examples, shares: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+    """(rows,): the part, in the order of `shares`, that each row goes to; len(shares) is the rest, for training."""
+    first, group_of, sizes = _groups(examples.keys.normal)
+    stratum = _strata(examples.targets())[first]
+    rows_in = np.bincount(stratum, weights=sizes).astype(np.int64)
+    quotas = np.zeros((len(shares), len(rows_in)), dtype=np.int64)
+    for part, share in enumerate(shares):
+        quotas[part] = _quotas(rows_in, share, rng)
+    # Within each stratum: large groups last, so that none fills a whole part; otherwise by chance.
+    large = sizes > np.maximum(1, quotas.min(axis=0) // 4)[stratum]
+    order = np.lexsort((rng.random(len(sizes)), large, stratum))
+    strata, ends = stratum[order], np.cumsum(sizes[order])
+    before = np.concatenate([[0], np.cumsum(rows_in)])[strata]
+    middles = ends - before - sizes[order] / 2
+    limits = np.cumsum(quotas, axis=0)
+    part_in_order = (middles[None, :] >= limits[:, strata]).sum(axis=0)
+    last = np.append(strata[1:] != strata[:-1], True)
+    part_in_order[last] = len(shares)  # every label keeps something to train on
+    for part in range(len(shares)):  # and no part stays empty while another label could give it something
+        spare = np.flatnonzero((part_in_order == len(shares)) & ~last)
+        if not (part_in_order == part).any() and len(spare):
+            part_in_order[spare[sizes[order][spare].argmin()]] = part
+    part_of_group = np.empty_like(part_in_order)
+    part_of_group[order] = part_in_order
+    return part_of_group[group_of]
+
+
+def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First row of each group of equal keys, group of each row, size of each group; groups in order of appearance.
+
+    The order must not come from the keys: they are other numbers in every process.
+    """
+    _, first, group_of, sizes = np.unique(keys, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(first)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[group_of.reshape(-1)], sizes[order]
+
+
+def _strata(targets: np.ndarray) -> np.ndarray:
+    """(rows,) what each row counts as: its class, or the rarest of its labels, or nothing (an index of its own)."""
+    if targets.ndim == 1:
+        return np.unique(targets, return_inverse=True)[1].reshape(-1)
+    rarest_first = np.argsort(targets.sum(axis=0), kind="stable")
+    rarest = rarest_first[targets[:, rarest_first].argmax(axis=1)]
+    counted_as = np.where(targets.any(axis=1), rarest, targets.shape[1])
+    return np.unique(counted_as, return_inverse=True)[1].reshape(-1)
+
+
+def _quotas(rows_in: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """How many rows of each stratum make up a share of the whole: rounded down, the rest to the largest remainders."""
+    exact = rows_in * share
+    quotas = np.floor(exact).astype(np.int64)
+    lacking = max(1, round(share * int(rows_in.sum()))) - int(quotas.sum())
+    by_remainder = np.lexsort((rng.random(len(exact)), quotas - exact))
+    quotas[by_remainder[: max(0, lacking)]] += 1
+    return quotas
+
+
+def _describe(splits: Splits, whole: Examples, made: tuple[str, ...], seed: int) -> str:
+    sizes = {name: len(part) for name, part in splits.parts().items()}
+    counts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
+    if not made:
+        return f"The splits were used as given: {counts} rows."
+    given = [name for name in sizes if name not in made and name != "train"]
+    note = f"; the {given[0]} rows were used as given" if given else ""
+    return (
+        f"{' and '.join(reversed(made)).capitalize()} rows were drawn from {whole.table.source} with seed {seed}, "
+        f"every label in proportion and rows with the same text on the same side{note}: {counts} rows."
+    )

@@ -1,0 +1,102 @@
+"""Models that write text: a decoder, alone or reading what an encoder has made of its input."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from headway.models.config import Architecture, LanguageHead
+from headway.models.stack import Stack
+from headway.nn.block import Memory
+from headway.nn.cache import Cache
+from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
+from headway.nn.packing import Packing
+
+__all__ = ["LanguageModel", "WordScores", "shift_right"]
+
+
+class WordScores(nn.Module):
+    """One score a word of the vocabulary, from each token's vector."""
+
+    def __init__(self, d_model: int, vocabulary_size: int, head: LanguageHead, norm_eps: float) -> None:
+        super().__init__()
+        self.scale = head.scale
+        self.dense = nn.Linear(d_model, d_model) if head.transform else None
+        self.activation = ACTIVATIONS[head.transform] if head.transform else None
+        self.norm = make_norm("layer", d_model, norm_eps, True) if head.transform else None
+        self.weight = None if head.tied else nn.Parameter(torch.zeros(vocabulary_size, d_model))
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size)) if head.bias else None
+
+    def forward(self, hidden: Tensor, embedding: Tensor) -> Tensor:
+        """*Shape:* hidden (tokens, d_model), embedding (vocabulary, d_model) → (tokens, vocabulary)."""
+        if self.dense is not None and self.activation is not None and self.norm is not None:
+            hidden = self.norm(self.activation(self.dense(hidden)))
+        if self.scale != 1:
+            hidden = hidden * self.scale
+        return functional.linear(hidden, embedding if self.weight is None else self.weight, self.bias)
+
+
+class LanguageModel(nn.Module):
+    """Reads a sequence or a picture, if it has an encoder, and scores every next word."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        a = architecture
+        assert a.decoder is not None, "a model that writes has a decoder"
+        assert a.language_head is not None, "a model that writes has a language head"
+        self.architecture = architecture
+        self.encoder = None if a.encoder is None else Stack(a.encoder)
+        shared = self.encoder.token_embedding if self.encoder is not None and a.shared_embedding else None
+        self.decoder = Stack(a.decoder, shared)
+        self.projection = None
+        if a.encoder is not None and a.projected_memory:
+            self.projection = nn.Linear(a.encoder.d_model, a.decoder.d_model)
+        self.language_head = WordScores(
+            a.decoder.d_model, a.decoder.vocabulary_size, a.language_head, a.decoder.norm_eps
+        )
+
+    def encode(self, input: Tensor, packing: Packing) -> Memory:
+        """What the decoder reads: one row a token of the input.
+
+        *Shape:* ids (tokens,), or pixels (pictures, channels, height, width) → (tokens, width)
+        """
+        assert self.encoder is not None, "this model has no encoder"
+        hidden = self.encoder(input, packing)
+        return (hidden if self.projection is None else self.projection(hidden)), packing
+
+    def decode(
+        self, input_ids: Tensor, packing: Packing, memory: Memory | None = None, cache: Cache | None = None
+    ) -> Tensor:
+        """Scores of the word after each token. With a cache, the tokens given are those after the cached ones.
+
+        *Shape:* (tokens,) → (tokens, vocabulary)
+        """
+        hidden = self.decoder(input_ids, packing, memory=memory, cache=cache)
+        return self.language_head(hidden, self.decoder.token_embedding.weight)
+
+    def new_cache(self, num_sequences: int) -> Cache:
+        """An empty cache for writing `num_sequences` sequences together."""
+        return Cache(self.decoder.settings.num_layers, num_sequences)
+
+    def init_weights(self) -> None:
+        """Draw every weight from PyTorch's default generator, by the paper's rule."""
+        self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
+
+
+def shift_right(target_ids: Tensor, packing: Packing, start_id: int | None) -> Tensor:
+    """What the decoder reads while it learns to write the target: a start token, then all but the target's last.
+
+    This is the only place where targets are shifted.
+
+    *Shape:* (tokens,) → (tokens,)
+
+    Args:
+        target_ids: Ids of the targets.
+        packing: Where they start.
+        start_id: The start token; none: each target's own last token.
+    """
+    shifted = target_ids.roll(1)
+    firsts = packing.offsets[:-1].long()
+    if start_id is None:
+        return shifted.index_copy(0, firsts, target_ids.index_select(0, packing.lasts()))
+    shifted[firsts] = start_id
+    return shifted

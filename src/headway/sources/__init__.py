@@ -1,0 +1,1 @@
+"""Files, folders, hub data sets and frames become tables of rows."""

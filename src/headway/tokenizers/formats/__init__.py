@@ -1,0 +1,1 @@
+"""The file formats that carry a tokenizer beside `tokenizer.json`."""

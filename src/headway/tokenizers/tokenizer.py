@@ -1,0 +1,244 @@
+"""Texts to ids and back: one face for the libraries that cut texts into tokens."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sentencepiece import SentencePieceProcessor
+
+import tokenizers
+from headway.errors import library_errors
+
+__all__ = ["FastTokenizer", "SentencePieceTokenizer", "Text", "TokenSequence", "Tokenizer"]
+
+Text = str | tuple[str, str]
+"""A text, or a pair of texts that the model reads together."""
+
+_NO_LIMIT = 2**62
+_TIDIED = [(f" {mark}", mark) for mark in ".?!,"] + [(" ' ", "'")]
+_TIDIED += [(f" {ending}", ending) for ending in ("n't", "'m", "'s", "'ve", "'re")]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSequence:
+    """One text, or a pair of texts, as the model reads it."""
+
+    input_ids: NDArray[np.int64]
+    """Ids with the special tokens. *Shape:* (length,)."""
+
+    token_types: NDArray[np.int64] | None
+    """0 in the first text, 1 in the second where the model tells them apart; none for single texts.
+
+    *Shape:* (length,).
+    """
+
+
+class Tokenizer(Protocol):
+    """What a model reads texts with. Nothing is padded."""
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """What `tokenizer_config.json` says of it: its class, its special tokens by role, its languages."""
+
+    @property
+    def largest_id(self) -> int:
+        """The largest id that it gives; -1 where it has no token at all."""
+
+    @property
+    def unknown_id(self) -> int | None:
+        """What stands for anything that no token covers; none where every text has its tokens."""
+
+    def id_of(self, token: str) -> int | None:
+        """The id of a token of the vocabulary; none where it is not in it."""
+
+    def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
+        """Ids with special tokens, at most `max_length` of them; of a pair the longer text is cut first.
+
+        A text loses its end, or its beginning where the config's `truncation_side` is `left`.
+        """
+
+    def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
+        """The texts that ids stand for, without special tokens."""
+
+    def files(self) -> dict[str, bytes]:
+        """What has to be written, by file name, to read it again."""
+
+
+class FastTokenizer:
+    """A tokenizer of the `tokenizers` library: all that one `tokenizer.json` describes."""
+
+    def __init__(self, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
+        """Takes the tokenizer over: its padding and truncation are switched off, but for the side that is cut."""
+        self.config = dict(config or {})
+        self._whole = tokenizer
+        if tokenizer.truncation and tokenizer.truncation["direction"] != "right":
+            self.config.setdefault("truncation_side", tokenizer.truncation["direction"])
+        self._whole.no_padding()
+        self._whole.no_truncation()
+        # One that cuts, made when it is first asked for: switching one object to and fro is not safe among threads.
+        self._cutting: dict[int, tokenizers.Tokenizer] = {}
+
+    @property
+    def largest_id(self) -> int:
+        """See `Tokenizer`."""
+        return max(self._whole.get_vocab().values(), default=-1)
+
+    @property
+    def unknown_id(self) -> int | None:
+        """See `Tokenizer`."""
+        token = getattr(self._whole.model, "unk_token", None) or self.config.get("unk_token")
+        return None if token is None else self.id_of(token)
+
+    def id_of(self, token: str) -> int | None:
+        """See `Tokenizer`."""
+        return self._whole.token_to_id(token)
+
+    def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
+        """See `Tokenizer`."""
+        with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
+            tokenizer = self._whole if max_length is None else self._cut_at(max_length)
+            # The fast form leaves out character offsets, which nobody here reads.
+            encodings = tokenizer.encode_batch_fast(list(texts))
+        return [
+            TokenSequence(
+                np.array(encoding.ids, dtype=np.int64),
+                None if isinstance(text, str) else np.array(encoding.type_ids, dtype=np.int64),
+            )
+            for text, encoding in zip(texts, encodings, strict=True)
+        ]
+
+    def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
+        """See `Tokenizer`."""
+        with library_errors("The model's tokenizer fails on ids", "Its files are damaged: fetch the model again."):
+            texts = self._whole.decode_batch([list(sequence) for sequence in sequences])
+        # For byte pairs the ecosystem ignores the setting: they keep the spaces that the text had.
+        return texts if isinstance(self._whole.model, tokenizers.models.BPE) else _tidied(texts, self.config)
+
+    def files(self) -> dict[str, bytes]:
+        """See `Tokenizer`."""
+        return {"tokenizer.json": self._whole.to_str(pretty=True).encode()}
+
+    def _cut_at(self, max_length: int) -> tokenizers.Tokenizer:
+        if max_length not in self._cutting:
+            cutting = tokenizers.Tokenizer.from_str(self._whole.to_str())
+            cutting.enable_truncation(max_length, direction=self.config.get("truncation_side", "right"))
+            self._cutting[max_length] = cutting
+        return self._cutting[max_length]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SentencePieceTokenizer:
+    """A SentencePiece model (Kudo & Richardson 2018) whose pieces have their ids in a vocabulary beside it.
+
+    The library itself cuts the texts, so that they are cut as in the model's training, to the last control character.
+    """
+
+    processor: SentencePieceProcessor
+    vocabulary: Mapping[str, int]
+    """The id of each piece."""
+    unknown: str
+    """The token that stands for pieces which the vocabulary lacks."""
+    special: Mapping[str, int]
+    """Tokens that stand for themselves where a text contains them, and that a decoded text leaves out."""
+    languages: Mapping[str, int] = field(default_factory=dict)
+    """Tokens that mark a language: only the tokenizer writes them, and a decoded text leaves them out."""
+    first: tuple[int, ...] = ()
+    """Ids in front of every text."""
+    last: tuple[int, ...] = ()
+    """Ids after every text."""
+    opening: re.Pattern[str] | None = None
+    """What at the beginning of a text is a token of its own."""
+    written: Mapping[str, bytes] = field(default_factory=dict)
+    """The files that it was read from."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def largest_id(self) -> int:
+        """See `Tokenizer`."""
+        return max(*self.vocabulary.values(), *self.languages.values())
+
+    @property
+    def unknown_id(self) -> int:
+        """See `Tokenizer`."""
+        return self.vocabulary[self.unknown]
+
+    def id_of(self, token: str) -> int | None:
+        """See `Tokenizer`."""
+        return self.vocabulary.get(token, self.languages.get(token))
+
+    def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
+        """See `Tokenizer`."""
+        limit = _NO_LIMIT if max_length is None else max(0, max_length - len(self.first) - len(self.last))
+        return [self._sequence(text, limit) for text in texts]
+
+    def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
+        """See `Tokenizer`."""
+        left_out = {*self.special.values(), *self.languages.values()}
+        kept = ([int(index) for index in ids if int(index) not in left_out] for ids in sequences)
+        pieces = ([self._pieces.get(index, self.unknown) for index in ids] for ids in kept)
+        return _tidied([self.processor.decode_pieces(line).strip() for line in pieces], self.config)
+
+    def files(self) -> dict[str, bytes]:
+        """See `Tokenizer`."""
+        return dict(self.written)
+
+    def _sequence(self, text: Text, limit: int) -> TokenSequence:
+        if isinstance(text, str):
+            kept, _ = self._cut(self._ids(text), [], limit)
+            ids = [*self.first, *kept, *self.last]
+            return TokenSequence(np.array(ids, dtype=np.int64), None)
+        one, other = self._cut(self._ids(text[0]), self._ids(text[1]), limit)
+        ids = [*self.first, *one, *other, *self.last]
+        return TokenSequence(np.array(ids, dtype=np.int64), np.zeros(len(ids), dtype=np.int64))
+
+    def _cut(self, one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:
+        if self.config.get("truncation_side") != "left":
+            return _cut_longer(one, other, limit)
+        one, other = _cut_longer(one[::-1], other[::-1], limit)
+        return one[::-1], other[::-1]
+
+    def _ids(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for part in self._specials.split(text):
+            if part in self.special:
+                ids.append(self.special[part])
+                continue
+            opening = self.opening.match(part) if self.opening else None
+            if opening:
+                ids.append(self.vocabulary.get(opening[0], self.unknown_id))
+                part = part[opening.end() :]
+            ids += [self.vocabulary.get(piece, self.unknown_id) for piece in self.processor.encode(part, out_type=str)]
+        return ids
+
+    @cached_property
+    def _specials(self) -> re.Pattern[str]:
+        """Finds special tokens in a text, the longest of those that begin at a place."""
+        longest_first = sorted(self.special, key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
+
+    @cached_property
+    def _pieces(self) -> dict[int, str]:
+        return {index: piece for piece, index in self.vocabulary.items()}
+
+
+def _tidied(texts: list[str], config: Mapping[str, Any]) -> list[str]:
+    """Texts without spaces before punctuation and English endings, where the config asks for it."""
+    if config.get("clean_up_tokenization_spaces") is not True:
+        return texts
+    for old, new in _TIDIED:
+        texts = [text.replace(old, new) for text in texts]
+    return texts
+
+
+def _cut_longer(one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:
+    """Both, together at most `limit` long: the longer is cut to the length of the shorter before both are."""
+    if len(one) + len(other) <= limit:
+        return one, other
+    shorter = min(len(one), len(other), limit // 2)
+    if len(one) <= len(other):
+        return one[:shorter], other[: limit - shorter]
+    return one[: limit - shorter], other[:shorter]

@@ -1,0 +1,156 @@
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headway.errors import DataError
+from headway.examples.examples import make_examples
+from headway.examples.fields import find_columns
+from headway.examples.labels import find_labels
+from headway.examples.splits import make_splits
+from headway.examples.text_keys import letters
+from headway.sources.readers import read
+
+
+def normal(example):
+    return letters(example.text), letters(example.text_pair or "")
+
+
+def labelled(path):
+    table = read(str(path))["train"]
+    columns = find_columns(table)
+    return make_examples(table, columns, find_labels(table, columns))
+
+
+def balanced(count, labels="ab"):
+    return [(f"text number {i}", labels[i % len(labels)]) for i in range(count)]
+
+
+def test_shares_and_description(examples):
+    splits = make_splits(examples(balanced(1000)), seed=3)
+    assert [len(part) for part in splits.parts().values()] == [800, 100, 100]
+    assert [part.counts().tolist() for part in splits.parts().values()] == [[400, 400], [50, 50], [50, 50]]
+    assert "with seed 3" in splits.description
+    assert "800 train, 100 validation, 100 test rows" in splits.description
+
+
+def test_every_row_is_in_one_part_only(examples):
+    splits = make_splits(examples(balanced(101, "abc")))
+    rows = np.concatenate([part.indices for part in splits.parts().values()])
+    assert sorted(rows.tolist()) == list(range(101))
+
+
+def test_the_seed_decides(examples):
+    data = examples(balanced(200))
+    tests = [make_splits(data, seed=seed).test.indices.tolist() for seed in (0, 0, 1)]
+    assert tests[0] == tests[1] != tests[2]
+
+
+def test_the_same_in_every_process(write):
+    path = write("rows.csv", rows=[(f"text {i % 150}", "ab"[i % 2]) for i in range(400)])
+    code = (
+        "from headway.sources.readers import read; from headway.examples.fields import find_columns\n"
+        "from headway.examples.labels import find_labels; from headway.examples.examples import make_examples\n"
+        "from headway.examples.splits import make_splits\n"
+        f"t = read({path!r})['train']; c = find_columns(t)\n"
+        "print(make_splits(make_examples(t, c, find_labels(t, c))).test.indices.tolist())"
+    )
+    answers = {
+        subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": seed}, **run).stdout
+        for seed, run in (
+            ("1", {"capture_output": True, "check": True}),
+            ("2", {"capture_output": True, "check": True}),
+        )
+    }
+    assert len(answers) == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(range(40)), st.sampled_from(["", "!", "  ", " ?"]), st.sampled_from("abc")),
+        min_size=30,
+        max_size=120,
+    )
+)
+def test_no_text_is_on_two_sides_and_labels_stay_in_train(rows):
+    lines = [f"{'Text' if number % 2 else 'tEXT'} {number}{end},{label}\n" for number, end, label in rows]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_text("".join(["text,label\n", *lines, *(f"more {i},{label}\n" for i, label in enumerate("aabbcc"))]))
+        splits = make_splits(labelled(path), validation_share=0.2, test_share=0.2)
+        sides = [{normal(example) for example in part} for part in splits.parts().values()]
+        assert sum(map(len, sides)) == len(set.union(*sides))
+        assert all(sides)
+        assert (splits.train.counts() > 0).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(counts=st.lists(st.integers(20, 300), min_size=2, max_size=6), seed=st.integers(0, 99))
+def test_labels_keep_their_proportion(counts, seed):
+    rows = [f"text {label} {i},{label}\n" for label, count in enumerate(counts) for i in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.csv"
+        path.write_text("text,label\n" + "".join(rows))
+        splits = make_splits(labelled(path), seed=seed)
+        for part in (splits.validation, splits.test):
+            assert np.abs(part.counts() - 0.1 * np.array(counts)).max() <= 1
+            assert len(part) == round(0.1 * sum(counts))
+
+
+def test_a_rare_label_stays_in_train(examples):
+    data = examples([*balanced(40), ("the only one", "c"), ("one of two", "d"), ("two of two", "d")])
+    for seed in range(10):
+        splits = make_splits(data, validation_share=0.4, test_share=0.4, seed=seed)
+        assert splits.train.counts()[2] == 1
+        assert splits.train.counts()[3] >= 1
+
+
+def test_copies_without_end_do_not_fill_the_test(examples):
+    rows = [*balanced(100), *[("copied text", "a")] * 60]
+    splits = make_splits(examples(rows))
+    assert len(splits.test) == pytest.approx(16, abs=2)
+    assert "copied text" in {example.text for example in splits.train}
+
+
+def test_pairs_are_the_same_only_if_both_texts_are(write_json):
+    rows = [{"premise": "same", "hypothesis": f"h {i // 2}", "label": i % 2} for i in range(100)]
+    splits = make_splits(labelled(write_json("rows.jsonl", rows)))
+    assert len(splits.test) == pytest.approx(10, abs=2)
+    hypotheses = [{example.text_pair for example in part} for part in splits.parts().values()]
+    assert sum(map(len, hypotheses)) == 50
+
+
+def test_multi_label_rows_count_as_their_rarest_label(write_json):
+    rows = [{"text": f"t {i}", "label": ["common"] + ["rare"] * (i % 10 == 0)} for i in range(200)]
+    table = read(write_json("rows.jsonl", [*rows, *({"text": f"n {i}", "label": []} for i in range(50))]))["train"]
+    columns = find_columns(table, label="label")
+    splits = make_splits(make_examples(table, columns, find_labels(table, columns)))
+    assert splits.test.counts().tolist() == [20, 2]
+    assert len(splits.test) == 25
+
+
+def test_given_splits_are_kept(examples):
+    train, other = examples(balanced(100)), examples(balanced(20))
+    splits = make_splits(train, test=other)
+    assert splits.test is other
+    assert [len(part) for part in splits.parts().values()] == [90, 10, 20]
+    assert "the test rows were used as given" in splits.description
+    splits = make_splits(train, other, other)
+    assert splits.train is train
+    assert splits.description == "The splits were used as given: 100 train, 20 validation, 20 test rows."
+
+
+def test_too_few_rows(examples):
+    with pytest.raises(DataError, match=r"has only 6 usable rows, too few .* for validation and test: at least 10"):
+        make_splits(examples(balanced(6)))
+    with pytest.raises(DataError, match="too few different texts"):
+        make_splits(examples([("same", "a"), ("other", "b")] * 10))
+    smallest = make_splits(examples(balanced(10)))
+    assert [len(part) for part in smallest.parts().values()] == [8, 1, 1]

@@ -1,0 +1,58 @@
+"""A file larger than memory is the disk's business."""
+
+import os
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+CODE = """
+import sys, psutil
+from headway.sources.readers import read, stream
+from headway.examples.fields import find_columns
+from headway.examples.labels import find_labels
+from headway.examples.examples import make_examples
+from headway.examples.splits import make_splits
+import numpy as np
+
+def own():
+    memory = psutil.Process().memory_info()
+    return (memory.rss - memory.shared) / 1e6
+
+path, small = sys.argv[1:]
+def work(path):
+    table = read(path)["train"]
+    columns = find_columns(table)
+    splits = make_splits(make_examples(table, columns, find_labels(table, columns)))
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        splits.train.fetch(rng.integers(0, len(splits.train), 32))
+    for row in stream(path):
+        pass
+    return len(table)
+
+work(small)
+before = own()
+rows = work(path)
+print(rows, own() - before)
+"""
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="memory shared with files is told apart on Linux only")
+def test_memory_does_not_grow_with_the_file(tmp_path, own_cache):
+    sizes = {"large": 60_000, "small": 1000}
+    for name, count in sizes.items():
+        with (tmp_path / f"{name}.csv").open("w") as file:
+            file.write("text,label\n")
+            for i in range(count):
+                file.write(f"a review number {i} {'of many words that says nothing at all ' * 25},{i % 3}\n")
+    large = tmp_path / "large.csv"
+    assert large.stat().st_size > 55e6
+    command = [sys.executable, "-c", CODE, str(large), str(tmp_path / "small.csv")]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=os.environ | {"HF_DATASETS_CACHE": str(own_cache)}
+    )
+    rows, growth = run.stdout.split()
+    assert int(rows) == 60_000
+    assert float(growth) < 45  # megabytes: one batch of rows, not the file

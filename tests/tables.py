@@ -1,0 +1,85 @@
+"""Files to read, written where a test wants them, and a cache of their own for every test."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headway.examples.examples import Examples, make_examples
+from headway.examples.fields import find_columns
+from headway.examples.labels import find_labels
+from headway.sources.readers import read
+from headway.sources.table import Table
+
+Write = Callable[..., str]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path) -> Write:
+    """write("reviews.csv", "text,label\\n…") or write("reviews.csv", rows=[("I love it", "pos"), …])."""
+
+    def write_file(name: str, content: str | bytes = b"", rows: Iterable[Sequence[object]] = ()) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if rows:
+            content = as_csv([("text", "label"), *rows])
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return str(path)
+
+    return write_file
+
+
+def as_csv(rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    return text.getvalue()
+
+
+@pytest.fixture
+def write_json(tmp_path) -> Write:
+    def write_file(name: str, rows: Iterable[object]) -> str:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return str(path)
+
+    return write_file
+
+
+@pytest.fixture
+def write_parquet(tmp_path) -> Write:
+    def write_file(name: str, columns: dict[str, object]) -> str:
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return str(tmp_path / name)
+
+    return write_file
+
+
+@pytest.fixture
+def table(write) -> Callable[..., Table]:
+    """table(rows) reads rows of (text, label) through a CSV."""
+    count = iter(range(1000))
+    return lambda rows: read(write(f"rows{next(count)}.csv", rows=rows))["train"]
+
+
+@pytest.fixture
+def examples(table) -> Callable[..., Examples]:
+    """examples(rows) for rows of (text, label)."""
+
+    def make(rows: Iterable[Sequence[object]], **options: bool) -> Examples:
+        rows_table = table(rows)
+        columns = find_columns(rows_table)
+        return make_examples(rows_table, columns, find_labels(rows_table, columns), **options)
+
+    return make
