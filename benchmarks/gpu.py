@@ -1,7 +1,7 @@
 """The GPU's kernels held against the formula, and timed against `transformers`, in one call.
 
     python -m benchmarks.gpu --output runs/benchmarks      # on a machine with CUDA: checks, then figures
-    python -m benchmarks.gpu --device cpu                  # the same logic on a processor, with a tiny model
+    python -m benchmarks.gpu --device cpu                  # the same logic on a CPU, with a tiny model
 
 The model is a random BERT of the base shape; its texts are random ids at the lengths of real reviews, so nothing needs
 fetching. Exit status 1 if a check fails, or if there is no CUDA.
@@ -32,7 +32,7 @@ from benchmarks.lengths import LENGTHS, Batch, draw_batch
 from benchmarks.timing import synchronize
 from headway.files import write_atomically
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture, Head, Stack
+from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
 from headway.settings import Settings
 from headway.training.optimizer import Optimizer
 
@@ -45,9 +45,9 @@ HAS_PEER = importlib.util.find_spec("transformers") is not None
 """Without `transformers`, Headway is checked against the formula alone, and timed alone."""
 
 
-def _encoder(vocabulary_size: int, d_model: int, d_ff: int, num_layers: int) -> Architecture:
+def _encoder(vocabulary_size: int, d_model: int, d_ff: int, num_layers: int) -> ModelConfig:
     """A classifier with heads of width 64, or two of them where that is less."""
-    stack = Stack(
+    stack = StackConfig(
         vocabulary_size=vocabulary_size,
         max_positions=512,
         num_token_types=2,
@@ -56,7 +56,7 @@ def _encoder(vocabulary_size: int, d_model: int, d_ff: int, num_layers: int) -> 
         num_layers=num_layers,
         num_heads=max(2, d_model // 64),
     )
-    return Architecture(encoder=stack, head=Head())
+    return ModelConfig(encoder=stack, head=ClassificationHeadConfig())
 
 
 SHAPES = {
@@ -66,7 +66,7 @@ SHAPES = {
 
 
 def _headway(
-    architecture: Architecture, device: str, attention_dropout: float
+    architecture: ModelConfig, device: str, attention_dropout: float
 ) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
     model = Classifier(architecture.with_dropout(attention_dropout=attention_dropout), NUM_LABELS)
     model.init_weights()
@@ -75,12 +75,12 @@ def _headway(
 
 
 def _transformers(
-    architecture: Architecture, device: str, attention_dropout: float
+    architecture: ModelConfig, device: str, attention_dropout: float
 ) -> tuple[nn.Module, Callable[[Batch], Tensor]]:
     """The same shape in `transformers`, its batches padded to their longest text, with PyTorch's fused attention."""
     from transformers import BertConfig, BertForSequenceClassification
 
-    stack = architecture.reader
+    stack = architecture.input_stack
     config = BertConfig(
         vocab_size=stack.vocabulary_size,
         hidden_size=stack.d_model,
@@ -158,7 +158,7 @@ def _timed(work: Callable[[Batch], object], batches: Sequence[Batch], device: st
 Builder = Callable[[], tuple[nn.Module, Callable[[Batch], Tensor]]]
 
 
-def arms(architecture: Architecture, device: str) -> dict[str, Builder]:
+def arms(architecture: ModelConfig, device: str) -> dict[str, Builder]:
     """What is timed side by side. Attention dropout decides which kernels are open, so both come with and without."""
     builders: dict[str, Builder] = {}
     for title, build in (("Headway", _headway), ("transformers, SDPA", _transformers)):
@@ -169,7 +169,7 @@ def arms(architecture: Architecture, device: str) -> dict[str, Builder]:
 
 
 def measure(
-    architecture: Architecture, device: str, *, batch_size: int, steps: int, rounds: int
+    architecture: ModelConfig, device: str, *, batch_size: int, steps: int, rounds: int
 ) -> list[dict[str, Any]]:
     """Time every arm on every kind of text, in turns, `rounds` times."""
     warm = max(1, steps // 5)
@@ -177,7 +177,7 @@ def measure(
     for number in range(rounds):
         for texts in LENGTHS:
             seeds = range(number * 1_000, number * 1_000 + warm + steps)
-            batches = [draw_batch(texts, batch_size, architecture.reader.vocabulary_size, seed) for seed in seeds]
+            batches = [draw_batch(texts, batch_size, architecture.input_stack.vocabulary_size, seed) for seed in seeds]
             for name, build in arms(architecture, device).items():
                 for work, timer in (("training", time_training), ("inference", time_inference)):
                     if work == "inference" and name.endswith("0.1"):
@@ -221,9 +221,9 @@ def _say(text: str) -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--shape", choices=SHAPES, help="base on CUDA, tiny on a processor unless given")
+    parser.add_argument("--shape", choices=SHAPES, help="base on CUDA, tiny on a CPU unless given")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, help="timed steps an arm: 50 on CUDA, 2 on a processor unless given")
+    parser.add_argument("--steps", type=int, help="timed steps an arm: 50 on CUDA, 2 on a CPU unless given")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=PARTS, help="these parts; all, in this order, unless given")
     parser.add_argument("--output", type=Path, default=Path("runs/benchmarks"), help="folder for gpu.json")
@@ -234,7 +234,7 @@ def main() -> None:
     """Check, time, and write the figures."""
     options = _options()
     if options.device == "cuda" and not torch.cuda.is_available():
-        sys.exit("error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.")
+        sys.exit("error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a CPU.")
     on_gpu = options.device == "cuda"
     architecture = SHAPES[options.shape or ("base" if on_gpu else "tiny")]
     steps = options.steps or (50 if on_gpu else 2)
@@ -274,7 +274,7 @@ def _told_checks(checks: Iterable[Check]) -> list[dict[str, Any]]:
     return told
 
 
-def _all_checks(architecture: Architecture, device: str) -> Iterator[Check]:
+def _all_checks(architecture: ModelConfig, device: str) -> Iterator[Check]:
     yield from run_checks(architecture, device)
     if HAS_PEER:
         yield from check_families(device, torch.bfloat16)

@@ -13,8 +13,8 @@ from torch.nn import functional
 from benchmarks.lengths import LENGTHS, draw_lengths
 from benchmarks.timing import synchronize
 from headway.nn.attention import attention
+from headway.nn.attention_bias import AttentionBias
 from headway.nn.packing import Packing
-from headway.nn.score_bias import ScoreBias
 
 __all__ = ["Kind", "time_attention"]
 
@@ -71,7 +71,7 @@ def _draw(packing: Packing, kind: Kind, name: str) -> list[Tensor]:
 
 def _kernels(packing: Packing, kind: Kind) -> dict[str, Attend]:
     def ours(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        scores = None if bias is None else ScoreBias(bias)
+        scores = None if bias is None else AttentionBias(bias)
         return attention(query, key, value, packing, packing, bias=scores, dropout_probability=kind.dropout)
 
     kernels: dict[str, Attend] = {"Headway": ours, PADDED: functools.partial(_padded, packing, kind.dropout)}

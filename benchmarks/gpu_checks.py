@@ -12,11 +12,11 @@ from torch import Tensor
 from benchmarks.lengths import Batch, draw_batch, draw_lengths
 from headway.device import autocast
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.nn.attention import attention
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
 from headway.nn.packing import Packing
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import EVERYWHERE, Sight
 
 if TYPE_CHECKING:
     from benchmarks.pairs import Ours, Theirs
@@ -69,7 +69,7 @@ class Case:
     name: str
     firsts: bool = False
     """Whether only each sequence's first token asks, as in a classifier's last block."""
-    sight: Sight = EVERYWHERE
+    sight: AttentionPattern = EVERYWHERE
     biased: bool = False
     """Whether a bias is added to the scores."""
     crossed: bool = False
@@ -81,18 +81,18 @@ class Case:
 CASES = (
     Case("all rows"),
     Case("first rows", firsts=True),
-    Case("causal", sight=Sight(causal=True)),
-    Case("window", sight=Sight(window=64)),
-    Case("causal, window", sight=Sight(causal=True, window=64)),
+    Case("causal", sight=AttentionPattern(causal=True)),
+    Case("window", sight=AttentionPattern(window=64)),
+    Case("causal, window", sight=AttentionPattern(causal=True, window=64)),
     Case("another text's queries", crossed=True),
     Case("low scores", height=-120.0),
     Case("bias", biased=True),
-    Case("bias, causal", sight=Sight(causal=True), biased=True),
-    Case("bias, window", sight=Sight(window=64), biased=True),
+    Case("bias, causal", sight=AttentionPattern(causal=True), biased=True),
+    Case("bias, window", sight=AttentionPattern(window=64), biased=True),
 )
 
 
-def run_checks(architecture: Architecture, device: str) -> Iterator[Check]:
+def run_checks(architecture: ModelConfig, device: str) -> Iterator[Check]:
     """Every kernel and precision that this device offers, each as soon as it is known."""
     on_gpu = device == "cuda"
     num_heads = 12 if on_gpu else 2
@@ -167,7 +167,7 @@ def _attend(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: Case,
         queries,
         keys,
         sight=case.sight,
-        bias=ScoreBias(bias[0]) if bias else None,
+        bias=AttentionBias(bias[0]) if bias else None,
         dropout_probability=dropout,
     )
 
@@ -202,14 +202,14 @@ def _relative_error(ours: Tensor, exact: Tensor) -> float:
     return float((ours.double() - exact).abs().max() / exact.abs().max())
 
 
-def check_packing(architecture: Architecture, device: str, dtype: torch.dtype) -> Check:
+def check_packing(architecture: ModelConfig, device: str, dtype: torch.dtype) -> Check:
     """A text's logits in a batch of mixed lengths against its logits alone."""
     torch.manual_seed(7)
     model = Classifier(architecture, NUM_LABELS)
     model.init_weights()
     model.to(device, dtype).eval()
-    batch = draw_batch("IMDB", 4, architecture.reader.vocabulary_size, 11)
-    batch += draw_batch("Rotten Tomatoes", 12, architecture.reader.vocabulary_size, 13)
+    batch = draw_batch("IMDB", 4, architecture.input_stack.vocabulary_size, 11)
+    batch += draw_batch("Rotten Tomatoes", 12, architecture.input_stack.vocabulary_size, 13)
     with torch.inference_mode():
         together = model(*packed(batch, device))
         alone = torch.cat([model(*packed([text], device)) for text in batch])

@@ -52,8 +52,8 @@ def train(path: Path, rows: int, folder: Path) -> tuple[float, float, float]:
     share = HELD_OUT_ROWS / rows
     settings = {
         "epochs": STEPS * 32 / (rows - 2 * HELD_OUT_ROWS),
-        "validation_share": share,
-        "test_share": share,
+        "validation_fraction": share,
+        "test_fraction": share,
         "max_length": 64,
     }
     assignments = [word for key, value in settings.items() for word in ("--set", f"{key}={value!r}")]

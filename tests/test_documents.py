@@ -164,7 +164,7 @@ def test_the_rules_that_the_document_quotes_stand_in_the_families() -> None:
         if isinstance(node, ast.Call)
     }
     quoted = re.findall(
-        r"`((?:Rename|Fuse|Transpose|Row|Alias|Drop|Spare)\(.+?\))`", DOCUMENT.read_text(encoding="utf-8")
+        r"`((?:Rename|Concat|Transpose|Unsqueeze|Alias|Drop|Optional)\(.+?\))`", DOCUMENT.read_text(encoding="utf-8")
     )
     assert len(quoted) == 8
     for rule in quoted:

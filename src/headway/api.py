@@ -73,7 +73,7 @@ def load(
         model: A model folder or a hub name.
         revision: A branch, tag or commit of a hub model.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        precision: `auto`, `float32`, `bfloat16` or `int8` (processor only).
+        precision: `auto`, `float32`, `bfloat16` or `int8` (CPU only).
         max_length: Longest sequence in tokens; as in training when not given.
 
     Raises:

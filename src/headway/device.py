@@ -15,7 +15,7 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """CUDA, Apple's GPU or the processor, in this order, unless one is wanted; made ready for work.
+    """CUDA, Apple's GPU or the CPU, in this order, unless one is wanted; made ready for work.
 
     Raises:
         SettingsError: The wanted device is not there.
@@ -50,7 +50,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
         return "bfloat16" if has_it else "float32"
     if wanted == "int8":
         if device.type != "cpu":
-            raise SettingsError("precision = 'int8' runs on the processor only; use device = 'cpu' or bfloat16.")
+            raise SettingsError("precision = 'int8' runs on the CPU only; use device = 'cpu' or bfloat16.")
         return "int8"
     if wanted not in ("bfloat16", "float32"):
         raise SettingsError(f"precision = {wanted!r}: there are auto, float32, bfloat16 and int8.")
@@ -66,14 +66,14 @@ def describe_device(device: torch.device) -> str:
     """The device in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return {"mps": "Apple GPU", "cpu": f"processor, {torch.get_num_threads()} threads"}[device.type]
+    return {"mps": "Apple GPU", "cpu": f"CPU, {torch.get_num_threads()} threads"}[device.type]
 
 
 def _keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step instead of giving it back to the system.
 
     Every tensor of more than 128 KiB is otherwise mapped anew, and the system fills each page with zeros first: up to a
-    third of a training step on a processor. Does nothing where the C library is not glibc.
+    third of a training step on a CPU. Does nothing where the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):
         return

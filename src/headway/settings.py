@@ -31,9 +31,9 @@ class Settings(BaseModel):
     """Column with the second text, for pairs of sentences."""
     label_column: str | None = None
     """Column with the label; several 0/1 columns, separated by commas, make a multi-label task."""
-    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the rows kept for validation when no validation file is given (at most 10,000 rows)."""
-    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+    test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the rows kept for the final test when no test file is given (at most 10,000 rows)."""
     skip_bad_rows: bool = False
     """Leave out rows that cannot be read, count them and list them, instead of stopping at the first."""
@@ -53,7 +53,7 @@ class Settings(BaseModel):
     """Peak of the schedule. From scratch, 5e-4 when not given."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
-    warmup_share: float = Field(default=0.1, ge=0, le=1)
+    warmup_ratio: float = Field(default=0.1, ge=0, le=1)
     """Share of the steps in which the learning rate rises from zero."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled decay of the matrices (Loshchilov & Hutter 2019); biases and norms have none."""
@@ -67,7 +67,7 @@ class Settings(BaseModel):
     """Gradients longer than this are shortened to it; no clipping when none."""
     layer_decay: float = Field(default=1.0, gt=0, le=1)
     """Each block learns this many times as fast as the one above it (Howard & Ruder 2018)."""
-    freeze_blocks: int = Field(default=0, ge=0)
+    freeze_layers: int = Field(default=0, ge=0)
     """Embeddings and this many of the lowest blocks keep their weights."""
 
     # --- regularisation -------------------------------------------------------------------------------------------
@@ -97,11 +97,11 @@ class Settings(BaseModel):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where to compute: CUDA, Apple's GPU or the processor, in this order."""
+    """Where to compute: CUDA, Apple's GPU or the CPU, in this order."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the matrix products; bfloat16 on GPUs that have it, otherwise float32."""
     threads: int | None = Field(default=None, ge=1)
-    """Processor threads; all cores when not given."""
+    """CPU threads; all cores when not given."""
 
     @model_validator(mode="after")
     def _contradictions(self) -> "Settings":

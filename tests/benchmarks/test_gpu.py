@@ -92,4 +92,4 @@ def test_without_cuda_it_says_so():
     command = [sys.executable, "-m", "benchmarks.gpu"]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr == "error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a processor.\n"
+    assert done.stderr == "error: PyTorch sees no CUDA device here; --device cpu runs the same logic on a CPU.\n"

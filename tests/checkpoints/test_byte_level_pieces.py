@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import ByteLevelBPETokenizer
 
 from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
 from headway.tokenizers.tokenizer import Text, Tokenizer
-from tokenizers import ByteLevelBPETokenizer
 
 
 def ids(tokenizer: Tokenizer, text: Text) -> list[int]:

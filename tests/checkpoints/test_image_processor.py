@@ -27,7 +27,7 @@ SHAPES = [(1, 1), (3, 2), (1, 90), (90, 1), (301, 7), (6, 223), (37, 53), (48, 4
 MODES = ["RGB", "RGBA", "L", "LA", "P", "PA", "1", "CMYK", "YCbCr", "HSV", "LAB", "RGBX"]
 
 
-def picture(width: int, height: int, mode: str = "RGB", seed: int = 0) -> Image.Image:
+def drawn(width: int, height: int, mode: str = "RGB", seed: int = 0) -> Image.Image:
     """Noise: every pixel that is taken from the wrong place shows."""
     noise = np.random.default_rng([width, height, seed]).integers(0, 256, (height, width, 4), dtype=np.uint8)
     image = Image.fromarray(noise, "RGBA")
@@ -93,7 +93,7 @@ def test_pixels_are_those_of_transformers(kind: str, seed: int, tmp_path: Path) 
     folder = write(tmp_path, image_processor_type=f"{kind}ImageProcessor", **settings)
     ours, oracle = load_image_processor(folder), CLASSES[kind].from_pretrained(folder)
     for width, height in SHAPES:
-        image = picture(width, height, seed=seed)
+        image = drawn(width, height, seed=seed)
         try:
             expected = theirs(oracle, image)
         except ValueError:
@@ -108,24 +108,24 @@ def test_pixels_are_those_of_transformers(kind: str, seed: int, tmp_path: Path) 
 def test_keys_that_a_file_leaves_out_are_what_transformers_takes(kind: str, tmp_path: Path) -> None:
     folder = write(tmp_path, image_processor_type=f"{kind}ImageProcessor")
     for width, height in [(500, 40), (31, 260), (1, 1), (400, 400)]:
-        assert_same(load_image_processor(folder), CLASSES[kind](), picture(width, height))
+        assert_same(load_image_processor(folder), CLASSES[kind](), drawn(width, height))
 
 
-def test_every_family_that_looks_at_pictures_is_compared() -> None:
+def test_every_family_that_looks_at_images_is_compared() -> None:
     families = all_families().items()
     assert {family.model_types[name] for name, family in families if family.image_processor} == set(CLASSES)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_pictures_of_every_mode(mode: str, tmp_path: Path) -> None:
+def test_images_of_every_mode(mode: str, tmp_path: Path) -> None:
     """BLIP's class converts them all; the others fail on most, or would take palette numbers for colours."""
     ours = load_image_processor(write(tmp_path, image_processor_type="BlipImageProcessor", size=20))
     for width, height in SHAPES:
-        assert_same(ours, BlipImageProcessorPil(size=20), picture(width, height, mode))
+        assert_same(ours, BlipImageProcessorPil(size=20), drawn(width, height, mode))
     plain = load_image_processor(
         write(tmp_path, image_processor_type="BlipImageProcessor", size=20, do_convert_rgb=False)
     )
-    image = picture(37, 53, mode)
+    image = drawn(37, 53, mode)
     torch.testing.assert_close(plain([image]), ours([image]), rtol=0, atol=0)
 
 
@@ -134,7 +134,7 @@ def test_pictures_of_every_mode(mode: str, tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_colour_that_stands_for_transparent(kind: str, mode: str, transparency: Any, tmp_path: Path) -> None:
-    image = picture(40, 30).quantize(16).convert("P" if mode == "P" else "RGB").convert(mode)
+    image = drawn(40, 30).quantize(16).convert("P" if mode == "P" else "RGB").convert(mode)
     image.putpixel((5, 5), transparency if isinstance(transparency, int | tuple) else 0)
     image.info["transparency"] = transparency
     ours = load_image_processor(write(tmp_path, image_processor_type=f"{kind}ImageProcessor", size=30, resample=0))
@@ -142,14 +142,14 @@ def test_a_colour_that_stands_for_transparent(kind: str, mode: str, transparency
     assert_same(ours, oracle, image)
 
 
-def test_pictures_of_one_size_go_together(tmp_path: Path) -> None:
+def test_images_of_one_size_go_together(tmp_path: Path) -> None:
     ours = load_image_processor(write(tmp_path, image_processor_type="ViTImageProcessor", size=24))
-    images = [picture(width, height) for width, height in SHAPES]
+    images = [drawn(width, height) for width, height in SHAPES]
     torch.testing.assert_close(ours(images), torch.cat([ours([image]) for image in images]), rtol=0, atol=0)
     ours = load_image_processor(write(tmp_path, image_processor_type="ViTImageProcessor", size={"shortest_edge": 24}))
     with pytest.raises(DataError, match=r"becomes 24 × 36 pixels and another one 27 × 24"):
-        ours([picture(9, 8), picture(20, 30)])
-    with pytest.raises(ValueError, match="no pictures"):
+        ours([drawn(9, 8), drawn(20, 30)])
+    with pytest.raises(ValueError, match="no images"):
         ours([])
 
 
@@ -183,20 +183,20 @@ def test_files_as_they_were_and_are(kind: str, settings: dict[str, Any], tmp_pat
     ours = load_image_processor(write(tmp_path, **settings))
     assert ours.kind == f"{kind}ImageProcessor"
     for width, height in [(640, 480), (30, 500)]:
-        assert_same(ours, CLASSES[kind](**known), picture(width, height))
+        assert_same(ours, CLASSES[kind](**known), drawn(width, height))
 
 
 @pytest.mark.parametrize("key", ["do_resize", "do_center_crop", "do_rescale", "do_normalize", "default_to_square"])
 def test_null_switches_off_what_is_on_when_left_out(key: str, tmp_path: Path) -> None:
     folder = write(tmp_path, image_processor_type="DeiTImageProcessor", size=40, **{key: None})
-    assert_same(load_image_processor(folder), DeiTImageProcessorPil.from_pretrained(folder), picture(70, 300))
+    assert_same(load_image_processor(folder), DeiTImageProcessorPil.from_pretrained(folder), drawn(70, 300))
 
 
 @pytest.mark.parametrize("model_type", ["vit", "deit", "blip"])
 def test_without_a_type_the_model_decides(model_type: str, tmp_path: Path) -> None:
     write(tmp_path, "config.json", model_type=model_type)
     ours, oracle = load_image_processor(write(tmp_path)), AutoImageProcessor.from_pretrained(tmp_path)
-    assert_same(ours, oracle, picture(70, 60))
+    assert_same(ours, oracle, drawn(70, 60))
 
 
 def test_newer_folders_keep_it_in_processor_config(tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_newer_folders_keep_it_in_processor_config(tmp_path: Path) -> None:
     assert load_image_processor(tmp_path).output_size == (10, 10)
     newer = {"image_processor_type": "BlipImageProcessor", "size": {"height": 20, "width": 20}}
     write(tmp_path, "processor_config.json", processor_class="BlipProcessor", image_processor=newer)
-    assert_same(load_image_processor(tmp_path), AutoImageProcessor.from_pretrained(tmp_path), picture(33, 44))
+    assert_same(load_image_processor(tmp_path), AutoImageProcessor.from_pretrained(tmp_path), drawn(33, 44))
     assert load_image_processor(tmp_path).output_size == (20, 20)
 
 
@@ -221,7 +221,7 @@ def test_saved_settings_open_in_transformers(kind: str, seed: int, tmp_path: Pat
     oracle = AutoImageProcessor.from_pretrained(saved)
     assert type(oracle) is CLASSES[kind]
     for width, height in [(37, 53), (64, 31)]:
-        assert_same(ours, oracle, picture(width, height))
+        assert_same(ours, oracle, drawn(width, height))
 
 
 def test_saving_over_a_newer_folder_is_seen(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_saving_over_a_newer_folder_is_seen(tmp_path: Path) -> None:
     ours = load_image_processor(write(tmp_path / "source", image_processor_type="BlipImageProcessor", size=31))
     save_image_processor(tmp_path, ours)
     assert load_image_processor(tmp_path) == ours
-    assert_same(ours, AutoImageProcessor.from_pretrained(tmp_path), picture(20, 20))
+    assert_same(ours, AutoImageProcessor.from_pretrained(tmp_path), drawn(20, 20))
     assert json.loads((tmp_path / "processor_config.json").read_text())["processor_class"] == "BlipProcessor"
 
 
@@ -245,7 +245,7 @@ def test_no_settings(tmp_path: Path) -> None:
 def test_settings_for_another_model(tmp_path: Path) -> None:
     folder = write(tmp_path, image_processor_type="DeiTImageProcessor")
     assert load_image_processor(folder, image_size=224).output_size == (224, 224)
-    with pytest.raises(CheckpointError, match="makes pictures of 224 × 224 pixels, but the model reads 384 × 384"):
+    with pytest.raises(CheckpointError, match="makes images of 224 × 224 pixels, but the model reads 384 × 384"):
         load_image_processor(folder, image_size=384)
     folder = write(tmp_path, image_processor_type="ViTImageProcessor", size={"shortest_edge": 7})
     assert load_image_processor(folder, image_size=384).output_size is None
@@ -288,7 +288,7 @@ def test_settings_for_another_model(tmp_path: Path) -> None:
         ({"image_std": 1e-320}, "numbers too large"),
         ({"image_std": 1e308}, "numbers too large"),
         ({"do_pad": True, "pad_size": {"height": 9, "width": 9}}, '"do_pad" is true'),
-        ({"do_thumbnail": True}, '"do_thumbnail" is true: that way of preparing pictures is not supported'),
+        ({"do_thumbnail": True}, '"do_thumbnail" is true: that way of preparing images is not supported'),
         ({"crop_pct": 0.875}, '"crop_pct" is 0.875'),
         ({"auto_map": {"AutoImageProcessor": "own.Processor"}}, '"auto_map" is'),
         (

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Transpose, WeightTable
+from headway.checkpoints.rules import Alias, Concat, Drop, Rename, Transpose, WeightTable
 
 TABLE = WeightTable(
     (
@@ -12,7 +12,7 @@ TABLE = WeightTable(
         Drop("lm_head"),
         Drop("model.layers.{n}.mask"),
         Rename("model.layers.{n}.to.{side}", "blocks.{n}.{side}_gate"),
-        Fuse(("model.layers.{n}.q", "model.layers.{n}.k"), "blocks.{n}.query_key"),
+        Concat(("model.layers.{n}.q", "model.layers.{n}.k"), "blocks.{n}.query_key"),
         Transpose("model.layers.{n}.conv", "blocks.{n}.dense"),
         Rename("model.norm", "norm"),
     )

@@ -56,7 +56,7 @@ def test_a_new_classifier_is_drawn_by_the_rule(
 ) -> None:
     """Devlin et al. 2019: weights from a normal distribution with deviation 0.02, biases zero, norms the identity."""
     loaded, tokenizer = tiny
-    stack = loaded.model.architecture.reader
+    stack = loaded.model.architecture.input_stack
     assert (stack.num_layers, stack.d_model, stack.num_heads, stack.d_ff) == (2, 128, 2, 512)
     assert stack.vocabulary_size == tokenizer.largest_id + 1 <= SIZES["tiny"].vocabulary_size
     for name, weight in loaded.model.state_dict().items():

@@ -212,7 +212,7 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
         (["--model", "scratch:huge"], "scratch:huge: there is no such size"),
         (["--model", "scratch:tiny", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
         (["--model", "minilm", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
-        (["--model", "minilm", "--set", "freeze_blocks=7"], "freeze_blocks = 7: this model has 6 blocks"),
+        (["--model", "minilm", "--set", "freeze_layers=7"], "freeze_layers = 7: this model has 6 blocks"),
         (["--model", "minilm", "--set", "metric=bleu"], "metric = 'bleu': there is no such figure"),
         (["--model", "no/such"], "no/such"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headway.evaluation.metrics.labels import lead, score
+from headway.evaluation.metrics.labels import paired_difference, score
 from headway.evaluation.record import Baseline, Mistake, Record
 from headway.examples.checks.label_checks import Finding
 
@@ -54,7 +54,7 @@ def single(names: Sequence[str], rows: int, skill: float, baseline_skill: float,
     ours, theirs = (probabilities(targets, len(names), level, 11) for level in (skill, baseline_skill))
     common = np.tile(shares, (rows, 1))
     baselines = tuple(
-        Baseline(name, what, score(targets, other, names), lead(targets, ours, other))
+        Baseline(name, what, score(targets, other, names), paired_difference(targets, ours, other))
         for name, what, other in (
             ("majority class", f"answers “{names[int(shares.argmax())]}” whatever the text", common),
             (
@@ -93,7 +93,7 @@ def several(names: Sequence[str], rows: int) -> Record:
         "TF-IDF + logistic regression",
         "counts one- and two-word phrases, weighs them by rarity, and fits a linear classifier for each label",
         score(targets, theirs, names, multi=True),
-        lead(targets, ours, theirs, multi=True),
+        paired_difference(targets, ours, theirs, multi=True),
     )
     mistake = Mistake("reviews.csv, row 9", TEXTS[0], "quality, service", "", 0.93)
     counts = {

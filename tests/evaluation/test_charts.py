@@ -31,7 +31,7 @@ def test_the_curves_have_a_panel_for_each_figure(record: Record):
     assert {"training", "validation", "kept weights", "step"} <= set(loss)
 
 
-def test_the_pictures_are_the_same_each_time_and_leave_no_trace(record: Record):
+def test_the_images_are_the_same_each_time_and_leave_no_trace(record: Record):
     before = dict(matplotlib.rcParams)
     assert curve_charts(record) == curve_charts(record)
     assert curves_png(record) == curves_png(record.curves, metric=record.metric, best_step=record.best_step)
@@ -53,8 +53,8 @@ def test_the_shortest_trainings_can_be_drawn(length: int):
         {"step": 1.0, "validation_loss": 0.6, "accuracy": 0.5},
         {"step": 2.0, "train_loss": float("nan"), "learning_rate": 1e-5, "gradient_norm": float("inf")},
     )[:length]
-    picture = Image.open(io.BytesIO(curves_png(events, best_step=1)))
-    assert picture.width > 900
+    image = Image.open(io.BytesIO(curves_png(events, best_step=1)))
+    assert image.width > 900
 
 
 def test_a_refused_step_is_no_metric(record: Record):
@@ -68,7 +68,7 @@ def test_values_that_are_not_finite_are_gaps():
     assert series(curves, "train_loss") == ([1.0], [0.5])
 
 
-def test_a_long_training_stays_a_small_picture(record: Record):
+def test_a_long_training_stays_a_small_image(record: Record):
     curves = tuple({"step": float(step), "train_loss": 1 / step} for step in range(1, 50_000))
     (loss,) = curve_charts(replace(record, curves=curves))
     assert len(loss.svg) < 30_000

@@ -11,7 +11,7 @@ from sklearn import metrics
 
 from headway.errors import HeadwayError
 from headway.evaluation.intervals import interval
-from headway.evaluation.metrics.labels import figures, lead, score
+from headway.evaluation.metrics.labels import compute_metrics, paired_difference, score
 from headway.evaluation.record import Interval
 
 
@@ -173,7 +173,7 @@ def test_the_paired_lead_is_sharper_than_two_intervals():
     ours = theirs.copy()
     ours[np.flatnonzero(hard)[:12]] = targets[np.flatnonzero(hard)[:12]]
     both = [np.eye(2)[answers] for answers in (ours, theirs)]
-    difference = lead(targets, *both)["accuracy"]
+    difference = paired_difference(targets, *both)["accuracy"]
     first, second = (score(targets, answers, names(2)).metrics["accuracy"] for answers in both)
     assert difference.value == pytest.approx(12 / 400)
     assert difference.low > 0
@@ -210,7 +210,7 @@ def test_impossible_input_is_refused(targets: np.ndarray, probabilities: np.ndar
 def test_the_values_alone_are_those_of_the_scores():
     targets, probabilities = draw(4, 50, 3)
     values = {name: one.value for name, one in score(targets, probabilities, names(3)).metrics.items()}
-    assert figures(targets, probabilities) == values
+    assert compute_metrics(targets, probabilities) == values
     with pytest.raises(ValueError, match="at least one resample"):
         score(targets, probabilities, names(3), resamples=0)
 
@@ -227,4 +227,4 @@ def test_no_rows_and_broken_probabilities_are_explained():
     with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
         score(np.array([0, 1]), broken, names(2))
     with pytest.raises(HeadwayError, match="not finite for 1 of 2 rows"):
-        lead(np.array([0, 1]), broken, np.eye(2))
+        paired_difference(np.array([0, 1]), broken, np.eye(2))

@@ -84,7 +84,7 @@ def test_no_text_is_on_two_sides_and_labels_stay_in_train(rows):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.csv"
         path.write_text("".join(["text,label\n", *lines, *(f"more {i},{label}\n" for i, label in enumerate("aabbcc"))]))
-        splits = make_splits(labelled(path), validation_share=0.2, test_share=0.2)
+        splits = make_splits(labelled(path), validation_fraction=0.2, test_fraction=0.2)
         sides = [{normal(example) for example in part} for part in splits.parts().values()]
         assert sum(map(len, sides)) == len(set.union(*sides))
         assert all(sides)
@@ -107,7 +107,7 @@ def test_labels_keep_their_proportion(counts, seed):
 def test_a_rare_label_stays_in_train(examples):
     data = examples([*balanced(40), ("the only one", "c"), ("one of two", "d"), ("two of two", "d")])
     for seed in range(10):
-        splits = make_splits(data, validation_share=0.4, test_share=0.4, seed=seed)
+        splits = make_splits(data, validation_fraction=0.4, test_fraction=0.4, seed=seed)
         assert splits.train.counts()[2] == 1
         assert splits.train.counts()[3] >= 1
 

@@ -28,9 +28,8 @@ def _make_models(folder: Path) -> None:
     import torch
     from safetensors.torch import load_file
     from tests.models import random_models as tiny
-    from transformers.utils.logging import disable_progress_bar
-
     from tokenizers import BertWordPieceTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     for family in CLASSIFIERS:
@@ -70,11 +69,11 @@ def _make_models(folder: Path) -> None:
 
 
 def _make_tokenizers(folder: Path) -> None:
-    """Folders of the files that tokenizers are built from, and of how pictures are prepared."""
+    """Folders of the files that tokenizers are built from, and of how images are prepared."""
     from sentencepiece import SentencePieceProcessor
+    from tokenizers import ByteLevelBPETokenizer
 
     from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
-    from tokenizers import ByteLevelBPETokenizer
 
     zero = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
     classes: dict[str, dict[str, bytes]] = {
@@ -100,10 +99,10 @@ def _make_tokenizers(folder: Path) -> None:
     for place in sorted(folder.glob("texts-*")):  # and the same as one file
         whole = folder / f"{place.name}-whole"
         save_tokenizer(whole, load_tokenizer(place), max_length=64)
-    pictures = {"size": {"height": 8, "width": 8}, "do_center_crop": True, "crop_size": 6, "do_normalize": True}
-    pictures |= {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-    (folder / "pictures-vit").mkdir()
-    (folder / "pictures-vit" / "preprocessor_config.json").write_text(json.dumps(pictures | {"resample": 2}))
+    images = {"size": {"height": 8, "width": 8}, "do_center_crop": True, "crop_size": 6, "do_normalize": True}
+    images |= {"image_processor_type": "ViTImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "images-vit").mkdir()
+    (folder / "images-vit" / "preprocessor_config.json").write_text(json.dumps(images | {"resample": 2}))
 
 
 def _pieces(**options: Any) -> bytes:

@@ -31,12 +31,12 @@ def read_model(folder: Path) -> None:
     from headway.checkpoints.tokenizer_files import load_tokenizer
     from headway.nn.packing import Packing
 
-    pictures = folder.name == "model-vit"
+    images = folder.name == "model-vit"
 
     def use_classifier() -> None:
-        model = load_classifier(folder, pictures=pictures).model
-        reader = model.architecture.reader
-        if not pictures and reader.vocabulary_size > 2 and reader.max_positions > 2:
+        model = load_classifier(folder, images=images).model
+        reader = model.architecture.input_stack
+        if not images and reader.vocabulary_size > 2 and reader.max_positions > 2:
             model(torch.tensor([0, 1, 2]), Packing([3]))
 
     def use_writer() -> None:
@@ -47,7 +47,7 @@ def read_model(folder: Path) -> None:
     _each(
         lambda: inspect_model(folder),
         use_classifier,
-        lambda: load_classifier(folder, label_names=["a", "b"], pictures=pictures),
+        lambda: load_classifier(folder, label_names=["a", "b"], images=images),
         use_writer,
         lambda: load_tokenizer(folder),
     )
@@ -72,8 +72,8 @@ def read_texts(folder: Path) -> None:
     )
 
 
-def read_pictures(folder: Path) -> None:
-    """A folder that says how pictures are prepared, and a picture through it."""
+def read_images(folder: Path) -> None:
+    """A folder that says how images are prepared, and an image through it."""
     from PIL import Image
 
     from headway.checkpoints.preprocessor_config import load_image_processor
@@ -89,7 +89,7 @@ def read_data(folder: Path) -> None:
     from headway.examples.examples import make_examples
     from headway.examples.fields import find_columns
     from headway.examples.labels import find_labels
-    from headway.sources.readers import Faults, read, stream
+    from headway.sources.readers import BadRowPolicy, read, stream
 
     file = folder / folder.name.removeprefix("data-")
 
@@ -102,7 +102,7 @@ def read_data(folder: Path) -> None:
     _each(
         lambda: examples(False),
         lambda: examples(True),
-        lambda: sum(1 for _ in stream(file, faults=Faults(skip=True))),
+        lambda: sum(1 for _ in stream(file, faults=BadRowPolicy(skip=True))),
         lambda: sum(1 for _ in stream(file)),
     )
 
@@ -151,7 +151,7 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
 
 
 def _read(case: Path) -> Problem | None:
-    readers = {"data": read_data, "texts": read_texts, "pictures": read_pictures, "model": read_model}
+    readers = {"data": read_data, "texts": read_texts, "images": read_images, "model": read_model}
     try:
         readers[case.name.partition("-")[0]](case)
     except BaseException as error:  # a panic of a library in Rust is no Exception

@@ -1,4 +1,4 @@
-"""Picture files, whole and broken, and what becomes of pictures that no model was meant for."""
+"""Image files, whole and broken, and what becomes of images that no model was meant for."""
 
 import contextlib
 import io
@@ -21,14 +21,14 @@ PLAIN = ImageProcessor(kind="ViTImageProcessor", resize=None, scale=1.0)
 """Leaves pixels as they are."""
 
 
-def picture(width: int = 40, height: int = 30) -> Image.Image:
+def image(width: int = 40, height: int = 30) -> Image.Image:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
 
 def encoded(format: str, image: Image.Image | None = None, **settings: object) -> bytes:
     buffer = io.BytesIO()
-    (image or picture()).save(buffer, format, **settings)
+    (image or image()).save(buffer, format, **settings)
     return buffer.getvalue()
 
 
@@ -48,7 +48,7 @@ def png(width: int, height: int, lines: bytes = b"") -> bytes:
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM"])
 def test_a_file_gives_its_pixels(format: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(encoded(format))
-    assert np.array_equal(np.asarray(open_image(tmp_path / "x")), np.asarray(picture()))
+    assert np.array_equal(np.asarray(open_image(tmp_path / "x")), np.asarray(image()))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "GIF", "WEBP", "JPEG2000", "AVIF"])
@@ -59,7 +59,7 @@ def test_formats_that_lose_something_open_too(format: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright(orientation: int, format: str, tmp_path: Path) -> None:
+def test_images_are_turned_upright(orientation: int, format: str, tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     data = encoded(format, exif=exif)
@@ -69,12 +69,12 @@ def test_pictures_are_turned_upright(orientation: int, format: str, tmp_path: Pa
     assert np.array_equal(np.asarray(open_image(tmp_path / "x")), np.asarray(expected))
 
 
-def test_damaged_metadata_does_not_spoil_a_picture(tmp_path: Path) -> None:
+def test_damaged_metadata_does_not_spoil_a_image(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(encoded("JPEG", exif=b"Exif\0\0XX*\0\x08\0\0\0rubbish"))
     assert open_image(tmp_path / "x").size == (40, 30)
 
 
-def test_the_handle_is_closed_and_the_picture_stays(tmp_path: Path) -> None:
+def test_the_handle_is_closed_and_the_image_stays(tmp_path: Path) -> None:
     (tmp_path / "x.gif").write_bytes(encoded("GIF"))
     image = open_image(tmp_path / "x.gif")
     (tmp_path / "x.gif").unlink()
@@ -82,16 +82,16 @@ def test_the_handle_is_closed_and_the_picture_stays(tmp_path: Path) -> None:
 
 
 BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
-    "empty": (lambda: b"", "is not a picture that can be read"),
-    "text": (lambda: b"a,b\n1,2\n", "is not a picture that can be read. Save it as one of AVIF"),
+    "empty": (lambda: b"", "is not an image that can be read"),
+    "text": (lambda: b"a,b\n1,2\n", "is not an image that can be read. Save it as one of AVIF"),
     "a drawing that a program would have to be started for": (
         lambda: b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
-        "is not a picture that can be read",
+        "is not an image that can be read",
     ),
-    "cut JPEG": (lambda: encoded("JPEG")[:900], "is a damaged picture"),
-    "cut PNG": (lambda: encoded("PNG")[:900], "is a damaged picture"),
+    "cut JPEG": (lambda: encoded("JPEG")[:900], "is a damaged image"),
+    "cut PNG": (lambda: encoded("PNG")[:900], "is a damaged image"),
     "cut WEBP": (lambda: encoded("WEBP")[:100], "is "),
-    "PNG without pixels": (lambda: png(5, 5), "is a damaged picture"),
+    "PNG without pixels": (lambda: png(5, 5), "is a damaged image"),
     "PNG that is 0 wide": (lambda: png(0, 5), "is "),
     "PPM that is 0 wide": (lambda: b"P6 0 5 255\n", "is "),
     "bomb": (lambda: png(60_000, 60_000), "has more than 89,478,485 pixels, too many to read safely"),
@@ -102,7 +102,7 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_files_that_cannot_be_read(name: str, tmp_path: Path) -> None:
     make, message = BROKEN[name]
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     file.write_bytes(make())
     with pytest.raises(DataError) as caught:
         open_image(file)
@@ -115,7 +115,7 @@ def test_no_such_file(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="there is no such file"):
             open_image(path)
     with pytest.raises(DataError, match="File name too long"):
-        open_image("what is on this picture? " * 99)
+        open_image("what is on this image? " * 99)
 
 
 def test_what_pillow_remarks_on_is_no_error(tmp_path: Path) -> None:
@@ -127,11 +127,11 @@ def test_what_pillow_remarks_on_is_no_error(tmp_path: Path) -> None:
     with warnings.catch_warnings(record=True, action="always") as remarks:
         image = open_image(tmp_path / "x.png")
     assert not remarks
-    assert np.array_equal(np.asarray(image), np.asarray(picture()))
+    assert np.array_equal(np.asarray(image), np.asarray(image()))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000", "AVIF"])
-def test_random_damage_gives_a_picture_or_one_sentence(format: str, tmp_path: Path) -> None:
+def test_random_damage_gives_a_image_or_one_sentence(format: str, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     exif = {} if format in ("BMP", "PPM", "GIF", "JPEG2000") else {"exif": Image.Exif()}
     whole = np.frombuffer(encoded(format, **exif), dtype=np.uint8)
@@ -175,12 +175,12 @@ def test_colours_multiplied_by_their_opacity(mode: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (0, 0)])
-def test_pictures_without_pixels(size: tuple[int, int]) -> None:
+def test_images_without_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(DataError, match="has no pixels"):
         PLAIN([Image.new("RGB", size)])
 
 
-def test_a_thread_of_a_picture_does_not_take_all_the_memory() -> None:
+def test_a_thread_of_a_image_does_not_take_all_the_memory() -> None:
     resized = ImageProcessor(kind="ViTImageProcessor", resize=ShortestEdge(224))
     with pytest.raises(DataError, match="too narrow for this model: its 100,000 × 1 pixels would become 22,400,000"):
         resized([Image.new("RGB", (100_000, 1))])
@@ -193,7 +193,7 @@ def test_a_thread_that_would_vanish_is_refused() -> None:
         resized([Image.new("RGB", (1, 150))])
 
 
-def test_a_refused_picture_is_named(tmp_path: Path) -> None:
+def test_a_refused_image_is_named(tmp_path: Path) -> None:
     Image.new("F", (3, 3)).save(tmp_path / "x.tiff")
     with pytest.raises(DataError, match=r"x.tiff has 32-bit"):
         PLAIN([open_image(tmp_path / "x.tiff")])

@@ -45,7 +45,7 @@ def random_writer(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     params=[(family, seed) for family in IMAGE_CLASSIFIERS for seed in range(4)], ids=lambda p: f"{p[0]}-{p[1]}"
 )
 def random_image_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A tiny random classifier of pictures, of each family, in several settings."""
+    """A tiny random classifier of images, of each family, in several settings."""
     family, seed = request.param
     folder = tmp_path / "theirs"
     save_random_image_classifier(folder, family, seed)

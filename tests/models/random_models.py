@@ -259,7 +259,7 @@ def _deit(draw: random.Random) -> Any:
 
 
 IMAGE_CLASSIFIERS: dict[str, Callable[[random.Random], Any]] = {"vit": _vit, "deit": _deit}
-"""Families that look at pictures, likewise."""
+"""Families that look at images, likewise."""
 
 
 def _vision_encoder_decoder(draw: random.Random) -> Any:
@@ -347,7 +347,7 @@ def save_random_writer(folder: Path, family: str, seed: int) -> None:
 
 
 def save_random_image_classifier(folder: Path, family: str, seed: int) -> None:
-    """Write a classifier of pictures."""
+    """Write a classifier of images."""
     import transformers
 
     draw = random.Random(f"{family} {seed}")

@@ -1,4 +1,4 @@
-"""Families that look at pictures, against the library that their checkpoints come from."""
+"""Families that look at images, against the library that their checkpoints come from."""
 
 import json
 from pathlib import Path
@@ -29,19 +29,19 @@ def oracle(folder: Path):
     return model.eval()
 
 
-def pictures(ours: LoadedClassifier, count: int = 3) -> Tensor:
-    patches = ours.model.architecture.reader.patches
+def random_images(ours: LoadedClassifier, count: int = 3) -> Tensor:
+    patches = ours.model.architecture.input_stack.patches
     shape = (count, patches.num_channels, patches.image_size, patches.image_size)
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
 def logits(ours: LoadedClassifier, images: Tensor) -> Tensor:
-    return ours.model(images, Packing([ours.model.architecture.reader.patches.num_tokens] * len(images)))
+    return ours.model(images, Packing([ours.model.architecture.input_stack.patches.num_tokens] * len(images)))
 
 
-def test_pictures_give_the_same_logits_and_gradients(random_image_folder: Path) -> None:
-    theirs, ours = oracle(random_image_folder), load_classifier(random_image_folder, pictures=True)
-    images = pictures(ours)
+def test_images_give_the_same_logits_and_gradients(random_image_folder: Path) -> None:
+    theirs, ours = oracle(random_image_folder), load_classifier(random_image_folder, images=True)
+    images = random_images(ours)
     expected, actual = theirs(pixel_values=images).logits, logits(ours, images)
     torch.testing.assert_close(actual, expected, **CLOSE)
     with torch.no_grad():
@@ -62,10 +62,10 @@ def test_pictures_give_the_same_logits_and_gradients(random_image_folder: Path) 
 def test_saved_by_us_it_sees_the_same_in_transformers(random_image_folder: Path, tmp_path: Path) -> None:
     from transformers import AutoImageProcessor
 
-    ours = load_classifier(random_image_folder, pictures=True)
-    patches = ours.model.architecture.reader.patches
+    ours = load_classifier(random_image_folder, images=True)
+    patches = ours.model.architecture.input_stack.patches
     if patches.num_channels != 3:
-        pytest.skip("pictures are prepared in colour")
+        pytest.skip("images are prepared in colour")
     size = (patches.image_size, patches.image_size)
     kind = f"{all_families()[ours.family].model_types[ours.family]}ImageProcessor"
     processor = ImageProcessor(kind=kind, resize=size, mean=(0.5, 0.4, 0.6), std=(0.3, 0.2, 0.5))
@@ -73,21 +73,21 @@ def test_saved_by_us_it_sees_the_same_in_transformers(random_image_folder: Path,
     names = [f"label {index}" for index in range(ours.model.num_labels)]
     save_classifier(saved, ours.model, config=ours.config, label_names=names, multi=False, image_processor=processor)
     colours = torch.randint(256, (40, 60, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
-    picture = Image.fromarray(colours.numpy())
+    image = Image.fromarray(colours.numpy())
     theirs, their_processor = oracle(saved), AutoImageProcessor.from_pretrained(saved, use_fast=False)
     again = load_image_processor(saved, image_size=patches.image_size)
     with torch.no_grad():
-        expected = theirs(**their_processor(picture, return_tensors="pt")).logits
-        torch.testing.assert_close(logits(load_classifier(saved, pictures=True), again([picture])), expected, **CLOSE)
+        expected = theirs(**their_processor(image, return_tensors="pt")).logits
+        torch.testing.assert_close(logits(load_classifier(saved, images=True), again([image])), expected, **CLOSE)
     assert [theirs.config.id2label[index] for index in range(len(names))] == names
 
 
-def test_a_model_of_pictures_is_no_model_of_texts(random_image_folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="reads pictures, not texts"):
+def test_a_model_of_images_is_no_model_of_texts(random_image_folder: Path) -> None:
+    with pytest.raises(CheckpointError, match="reads images, not texts"):
         load_classifier(random_image_folder)
 
 
-def test_pictures_of_another_size_are_refused(random_image_folder: Path) -> None:
-    ours = load_classifier(random_image_folder, pictures=True)
+def test_images_of_another_size_are_refused(random_image_folder: Path) -> None:
+    ours = load_classifier(random_image_folder, images=True)
     with pytest.raises(ValueError, match="but the model reads"):
-        logits(ours, pictures(ours)[..., :-1])
+        logits(ours, random_images(ours)[..., :-1])

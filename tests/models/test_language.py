@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
@@ -15,7 +16,6 @@ from headway.errors import CheckpointError
 from headway.models.language_model import LanguageModel, shift_right
 from headway.nn.packing import Packing
 from headway.tokenizers.tokenizer import FastTokenizer
-from tokenizers import Tokenizer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 # Logits of these wide models reach 20: one unit in the last place of a product of other shapes is 2e-6 of that.
@@ -40,7 +40,7 @@ SOURCES, TARGETS = [20, 1, 7, 7, 12], [3, 20, 1, 11, 11]
 
 
 def draw_sources(model: LanguageModel, seed: int) -> list[Tensor]:
-    """Random ids or pictures, or nothing for a model that only writes."""
+    """Random ids or images, or nothing for a model that only writes."""
     if model.encoder is None:
         return []
     patches, generator = model.encoder.settings.patches, torch.Generator().manual_seed(seed)
@@ -59,9 +59,9 @@ def draw_targets(model: LanguageModel, seed: int, lengths: list[int] = TARGETS) 
 def their_logits(theirs, sources: list[Tensor], targets: list[Tensor]) -> Tensor:
     if not sources:
         return torch.cat([theirs(input_ids=target[None]).logits[0] for target in targets])
-    pictures = sources[0].ndim == 3
+    images = sources[0].ndim == 3
     names = (
-        "pixel_values" if pictures else "input_ids",
+        "pixel_values" if images else "input_ids",
         "input_ids" if hasattr(theirs, "text_decoder") else "decoder_input_ids",
     )
     pairs = zip(sources, targets, strict=True)
@@ -98,7 +98,7 @@ def assert_same_gradients(ours: LoadedLanguageModel, theirs: torch.nn.Module) ->
     trained = {table.current_name(n): p.grad for n, p in theirs.named_parameters() if p.grad is not None}
     total = torch.stack([gradient.norm() for gradient in trained.values()]).norm()
     for name, parameter in ours.model.named_parameters():
-        if name == "language_head.bias" and "final_logits_bias" in dict(theirs.named_buffers()):
+        if name == "lm_head.bias" and "final_logits_bias" in dict(theirs.named_buffers()):
             continue  # the oracle does not train it
         for their_name, gradient in table.views(name, parameter.grad.to_dense()).items():
             expected = trained.pop(their_name)
@@ -172,7 +172,7 @@ def untied(family: str, **settings: object) -> torch.nn.Module:
 
     bert = {"hidden_size": 24, "num_attention_heads": 3, "num_hidden_layers": 1, "intermediate_size": 8}
     text = bert | {"vocab_size": 97, "max_position_embeddings": 40, "is_decoder": True} | settings
-    picture = hf.ViTConfig(**bert, image_size=8, patch_size=4)
+    image = hf.ViTConfig(**bert, image_size=8, patch_size=4)
     crossing = {"add_cross_attention": True}
     if family == "bart":
         parts = {f"{part}_{key}": 1 for part in ("encoder", "decoder") for key in ("layers", "attention_heads")}
@@ -184,7 +184,7 @@ def untied(family: str, **settings: object) -> torch.nn.Module:
         model = hf.BlipForConditionalGeneration(hf.BlipConfig(text_config=text, vision_config=vision, **settings))
     elif family.startswith("vit-"):
         decoder = {"vit-bert": hf.BertConfig, "vit-roberta": hf.RobertaConfig}[family](**text, **crossing)
-        config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(picture, decoder)
+        config = hf.VisionEncoderDecoderConfig.from_encoder_decoder_configs(image, decoder)
         config.decoder_start_token_id, config.pad_token_id = 2, 0
         model = hf.VisionEncoderDecoderModel(config)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
@@ -15,7 +16,6 @@ from headway.checkpoints.save import save_classifier
 from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.nn.packing import Packing
 from headway.tokenizers.tokenizer import FastTokenizer
-from tokenizers import Tokenizer
 
 LOGITS = {"atol": 1e-5, "rtol": 1e-5}
 BATCH = {"atol": 1e-6, "rtol": 1e-6}
@@ -66,7 +66,7 @@ def sequences_for(theirs: torch.nn.Module, ours: LoadedClassifier, seed: int = 0
     sequences = random_sequences(
         seed,
         theirs.config.vocab_size,
-        ours.model.architecture.reader.max_positions,
+        ours.model.architecture.input_stack.max_positions,
         types,
         first=theirs.config.pad_token_id + 1,
     )

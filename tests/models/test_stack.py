@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from headway.checkpoints.load import load_classifier
-from headway.models.config import RelativePositions
-from headway.models.config import Stack as Settings
+from headway.models.config import RelativePositions, StackConfig
 from headway.models.stack import Stack
 from headway.nn.packing import Packing
 
@@ -69,7 +68,7 @@ def test_the_layers_of_a_stack_share_the_bias_of_a_block(monkeypatch: pytest.Mon
     monkeypatch.setattr(functional, "scaled_dot_product_attention", watched)
     relative = RelativePositions(num_buckets=8, max_distance=20)
     sizes = {"d_model": 16, "d_ff": 8, "num_layers": 3, "num_heads": 2, "vocabulary_size": 9, "max_positions": 99}
-    settings = Settings(**sizes, positions="relative", relative=relative)
+    settings = StackConfig(**sizes, positions="relative", relative=relative)
     stack = Stack(settings).to(torch.bfloat16)
     packing = Packing([60, 61, 59, 3])
     stack(torch.arange(packing.num_tokens) % 9, packing).float().square().mean().backward()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from torch import Tensor
 
@@ -17,7 +18,6 @@ from headway.models.classifier import Classifier
 from headway.nn.linear import quantize
 from headway.nn.packing import Packing
 from headway.tokenizers.tokenizer import FastTokenizer
-from tokenizers import Tokenizer
 
 Write = Callable[[Path, str, int], None]
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
@@ -162,12 +162,12 @@ def test_inspect_counts_both_stacks(classifier_folder: Path, writer_folder: Path
     facts = inspect_model(classifier_folder)
     theirs = AutoModelForSequenceClassification.from_pretrained(classifier_folder)
     assert facts.parameters == theirs.num_parameters() == sum(part.parameters for part in facts.parts)
-    assert not facts.writes
+    assert not facts.generates
     assert facts.label_names == tuple(theirs.config.id2label.values())
     names = {part.name.partition(".")[0] for part in facts.parts}
     assert names == {"encoder", "decoder", "pooler", "classification_head"}
     assert "head.end_id" in facts.architecture
-    assert not any(name.startswith("language_head") for name in facts.architecture)
+    assert not any(name.startswith("lm_head") for name in facts.architecture)
     model = load_classifier(classifier_folder).model
     weights = [p for stack in (model.encoder, model.decoder) for p in stack.blocks.parameters() if p.ndim == 2]
     assert facts.flop_per_token == 2 * sum(weight.numel() for weight in weights)

@@ -9,16 +9,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from headway.nn.attention import attention, formula
-from headway.nn.buckets import bucket
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
+from headway.nn.block_layout import bucket
 from headway.nn.dropout import keep_mask, survivor_scale
 from headway.nn.multi_head import SelfAttention
 from headway.nn.packing import Packing
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import EVERYWHERE, Sight
 
 HEADS, HEAD_DIM = 3, 8
 LENGTHS = [4, 4, 1, 7, 7, 7, 1, 2, 38, 40]  # the last are long: their weights are computed again in the backward pass
-KERNELS = {torch.float32: "the processor's kernels", torch.float64: "the devices' blocks in training"}
+KERNELS = {torch.float32: "the CPU's kernels", torch.float64: "the devices' blocks in training"}
 
 
 def rows(packing: Packing, seed: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -75,11 +75,15 @@ def test_every_kernel_gives_the_formula(packings: tuple[Packing, Packing], dtype
 
 
 @pytest.mark.parametrize(
-    "sight", [EVERYWHERE, Sight(causal=True), Sight(window=2), Sight(causal=True, window=3)], ids=str
+    "sight",
+    [EVERYWHERE, AttentionPattern(causal=True), AttentionPattern(window=2), AttentionPattern(causal=True, window=3)],
+    ids=str,
 )
 @pytest.mark.parametrize("biased", [False, True], ids=["plain", "biased"])
 @pytest.mark.parametrize("dtype", KERNELS, ids=KERNELS.get)
-def test_sight_bias_and_scale_are_those_of_the_formula(sight: Sight, biased: bool, dtype: torch.dtype) -> None:
+def test_sight_bias_and_scale_are_those_of_the_formula(
+    sight: AttentionPattern, biased: bool, dtype: torch.dtype
+) -> None:
     packing, scale = Packing(LENGTHS), 0.7
     inputs = [rows(packing, seed) for seed in range(3)]
     longest = packing.max_length
@@ -99,7 +103,7 @@ def test_sight_bias_and_scale_are_those_of_the_formula(sight: Sight, biased: boo
     expected = torch.cat(outputs)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        added = None if bias is None else ScoreBias(bias)
+        added = None if bias is None else AttentionBias(bias)
         return attention(query, key, value, packing, packing, sight=sight, bias=added, scale=scale)
 
     with torch.no_grad():
@@ -185,9 +189,9 @@ def test_attention_dropout_keeps_the_expectation(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("sight", [EVERYWHERE, Sight(causal=True), Sight(window=1)], ids=str)
+@pytest.mark.parametrize("sight", [EVERYWHERE, AttentionPattern(causal=True), AttentionPattern(window=1)], ids=str)
 def test_half_precision_hides_what_is_filled_in_and_stays_finite(
-    dtype: torch.dtype, sight: Sight, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, sight: AttentionPattern, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half precision may not reach −10³⁰, and a row that is filled in may see nothing at all."""
 
@@ -204,7 +208,7 @@ def test_half_precision_hides_what_is_filled_in_and_stays_finite(
     results = []
     for kind in (torch.float64, dtype):
         q, k, v, bias = leaves = [tensor.to(dtype).to(kind).requires_grad_() for tensor in inputs]
-        attended = attention(q, k, v, packing, packing, sight=sight, bias=ScoreBias(bias))
+        attended = attention(q, k, v, packing, packing, sight=sight, bias=AttentionBias(bias))
         results.append([attended.detach(), *torch.autograd.grad(attended, leaves, rows(packing, 8, kind))])
     for exact, ours in zip(*results, strict=True):
         assert float((ours.double() - exact).abs().max() / exact.abs().max()) < 2e-2

@@ -50,7 +50,7 @@ REFUSED = {
     "mac.csv": (GOOD.replace("\n", "\r").encode(), ["old Macs", "Save it again"]),
     "wide.csv": (GOOD.encode("utf-16"), ["UTF-16", "Save it as UTF-8"]),
     "wide2.csv": (GOOD.encode("utf-16-le"), ["UTF-16", "UTF-8"]),
-    "picture.csv": (b"\x89PNG\r\n\x1a\n" + bytes(500), ["picture.csv is a PNG picture"]),
+    "image.csv": (b"\x89PNG\r\n\x1a\n" + bytes(500), ["image.csv is a PNG image"]),
     "photo.jsonl": (b"\xff\xd8\xff\xe0" + bytes(500), ["JPEG"]),
     "book.csv": (office_document(), ["ZIP archive or an office document", "save the table as CSV"]),
     "book.xlsx": (office_document(), ["ZIP archive or an office document", "save the table as CSV"]),

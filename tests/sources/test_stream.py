@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from headway.errors import DataError
-from headway.sources.readers import Faults, stream
+from headway.sources.readers import BadRowPolicy, stream
 
 
 def test_files_of_every_format(write, write_parquet):
@@ -70,7 +70,7 @@ def test_a_stream_reads_no_further_than_it_is_asked(write):
     assert len(list(islice(stream(path), 10))) == 10
     with pytest.raises(DataError, match=r"a.csv, row 11 \(line 12\): 1 field where the header has 2"):
         list(stream(path))
-    faults = Faults(skip=True)
+    faults = BadRowPolicy(skip=True)
     assert len(list(stream(path, faults=faults))) == 10
     assert [bad.where for bad in faults.seen().listed] == ["a.csv, row 11 (line 12)"]
 
@@ -78,7 +78,7 @@ def test_a_stream_reads_no_further_than_it_is_asked(write):
 def test_errors_of_a_pipe_say_where():
     with pytest.raises(DataError, match="the pipe, row 2: byte 0xE9 is not UTF-8"):
         list(stream(io.BytesIO(b"fine\ncaf\xe9\n")))
-    with pytest.raises(DataError, match="is a PNG picture"):
+    with pytest.raises(DataError, match="is a PNG image"):
         list(stream(io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(50))))
 
 

@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(train_tiny, p
     [
         {"max_tokens": 600},
         {"class_weights": "balanced", "label_smoothing": 0.1},
-        {"freeze_blocks": 1, "layer_decay": 0.9},
+        {"freeze_layers": 1, "layer_decay": 0.9},
         {"schedule": "cosine", "metric": "validation_loss", "max_length": 16},
         {"dropout": 0.0, "attention_dropout": 0.0, "head_dropout": 0.0, "epochs": 0.5},
     ],
@@ -109,7 +109,7 @@ def test_frozen_blocks_are_those_of_the_checkpoint(train_tiny, pairs_file, tiny_
     from safetensors.torch import load_file
 
     before = load_file(tiny_model / "model.safetensors")
-    after = train_tiny(pairs_file, epochs=1, freeze_blocks=1).engine.model.state_dict()
+    after = train_tiny(pairs_file, epochs=1, freeze_layers=1).engine.model.state_dict()
     name = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(before[name], after["encoder.embeddings.token.weight"])
     top = "bert.encoder.layer.1.intermediate.dense.weight"

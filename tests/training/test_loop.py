@@ -29,7 +29,7 @@ def test_first_step_is_adam_with_decoupled_decay_and_bias_correction(make_job, t
     weight = job.model.weight.detach().clone()
     (batch,) = next(job.batches(0, 0))
     gradient = torch.autograd.grad(job.loss(batch) / job.weight(batch), job.model.weight)[0]
-    run(job, tmp_path, epochs=1, warmup_share=0, learning_rate=0.1, weight_decay=0.3, max_grad_norm=None)
+    run(job, tmp_path, epochs=1, warmup_ratio=0, learning_rate=0.1, weight_decay=0.3, max_grad_norm=None)
     # After one step the bias-corrected moments are g and g², so the update is lr·sign(g) beside lr·decay·w.
     expected = weight * (1 - 0.1 * 0.3) - 0.1 * gradient / (gradient.abs() + 1e-8)
     torch.testing.assert_close(job.model.weight.detach(), expected, atol=1e-6, rtol=0)

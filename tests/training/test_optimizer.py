@@ -5,7 +5,7 @@ import torch
 
 from headway.errors import SettingsError
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture, Head, RelativePositions, Stack
+from headway.models.config import ClassificationHeadConfig, ModelConfig, RelativePositions, StackConfig
 from headway.nn.packing import Packing
 from headway.settings import Settings
 from headway.training.optimizer import Optimizer, freeze
@@ -14,9 +14,9 @@ from headway.training.optimizer import Optimizer, freeze
 @pytest.fixture
 def model() -> Classifier:
     return Classifier(
-        Architecture(
-            encoder=Stack(vocabulary_size=20, d_model=8, d_ff=16, num_layers=3, num_heads=2, max_positions=10),
-            head=Head(),
+        ModelConfig(
+            encoder=StackConfig(vocabulary_size=20, d_model=8, d_ff=16, num_layers=3, num_heads=2, max_positions=10),
+            head=ClassificationHeadConfig(),
         ),
         num_labels=2,
     )
@@ -58,7 +58,7 @@ def test_frozen_blocks_keep_their_weights(model):
     assert any("pooler" in name for name in free)
     freeze(model, 0)
     assert all(parameter.requires_grad for parameter in model.parameters())
-    with pytest.raises(SettingsError, match=r"freeze_blocks = 4: this model has 3 blocks\."):
+    with pytest.raises(SettingsError, match=r"freeze_layers = 4: this model has 3 blocks\."):
         freeze(model, 4)
 
 
@@ -69,10 +69,10 @@ def two_stacks() -> Classifier:
     relative = RelativePositions(num_buckets=8, max_distance=16)
     every = {**shape, "positions": "relative", "relative": relative, "pre_norm": True, "final_norm": True}
     return Classifier(
-        Architecture(
-            encoder=Stack(**every, num_layers=2),
-            decoder=Stack(**every, num_layers=3, causal=True, memory_width=8),
-            head=Head(pooling="last"),
+        ModelConfig(
+            encoder=StackConfig(**every, num_layers=2),
+            decoder=StackConfig(**every, num_layers=3, causal=True, memory_width=8),
+            head=ClassificationHeadConfig(pooling="last"),
             shared_embedding=True,
             start_id=0,
         ),
@@ -122,7 +122,7 @@ def test_the_encoder_is_frozen_before_its_decoder(two_stacks):
     ],
 )
 def test_schedules_by_value(schedule, expected):
-    optimizer = Optimizer(torch.nn.Linear(1, 1), Settings(schedule=schedule, warmup_share=0.2, learning_rate=2.0))
+    optimizer = Optimizer(torch.nn.Linear(1, 1), Settings(schedule=schedule, warmup_ratio=0.2, learning_rate=2.0))
     rates = [optimizer.set_learning_rate(step, 10) / 2 for step in (0, 1, 2, 3, 6)]
     assert rates == pytest.approx(expected)
 

@@ -15,7 +15,7 @@ from headway.checkpoints import families
 from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.errors import CheckpointError
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.tokenizers.formats.vocabularies import Vocabulary
 from headway.tokenizers.tokenizer import Tokenizer
 
@@ -41,26 +41,26 @@ class Family:
     model_types: Mapping[str, str]
     """The `model_type`s of `config.json` that it answers to, and how the names of the ecosystem's classes begin."""
 
-    architecture: Callable[[ConfigReader], Architecture]
+    architecture: Callable[[ConfigReader], ModelConfig]
     """`config.json` → settings. What is wrong or not supported is left with the reader."""
 
-    config: Callable[[Architecture], dict[str, Any]]
+    config: Callable[[ModelConfig], dict[str, Any]]
     """And back: the keys that `architecture` reads."""
 
-    weights: tuple[Rule, ...] | Callable[[Architecture], tuple[Rule, ...]]
+    weights: tuple[Rule, ...] | Callable[[ModelConfig], tuple[Rule, ...]]
     """The weights' names, both ways; a function where they depend on the settings."""
 
-    classifier: str | Callable[[Architecture], str] = "ForSequenceClassification"
+    classifier: str | Callable[[ModelConfig], str] = "ForSequenceClassification"
     """How the ecosystem's class of a classifier ends; a function where that depends on the settings."""
 
-    writer: str = "ForConditionalGeneration"
+    generative: str = "ForConditionalGeneration"
     """How the ecosystem's class of a model that writes ends."""
 
-    fixed: Callable[[Architecture], dict[str, Tensor]] = lambda _: {}
+    fixed: Callable[[ModelConfig], dict[str, Tensor]] = lambda _: {}
     """Tensors that the format holds although no number in them is learned, or none of them is used."""
 
     image_processor: Mapping[str, Any] | None = None
-    """For models of pictures: what `preprocessor_config.json` means where it leaves keys out, by the same keys."""
+    """For models of images: what `preprocessor_config.json` means where it leaves keys out, by the same keys."""
 
     base: str = ""
     """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
@@ -76,16 +76,16 @@ class Family:
     """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
     that have no default."""
 
-    def class_name(self, model_type: str, architecture: Architecture) -> str:
+    def class_name(self, model_type: str, architecture: ModelConfig) -> str:
         """The ecosystem's class of a model that is built: it has one head."""
-        ending = self.writer if architecture.head is None else self.classifier
+        ending = self.generative if architecture.head is None else self.classifier
         return self.model_types[model_type] + (ending(architecture) if callable(ending) else ending)
 
-    def rules(self, architecture: Architecture) -> tuple[Rule, ...]:
+    def rules(self, architecture: ModelConfig) -> tuple[Rule, ...]:
         """The weights' names for these settings."""
         return self.weights(architecture) if callable(self.weights) else self.weights
 
-    def table(self, architecture: Architecture) -> WeightTable:
+    def table(self, architecture: ModelConfig) -> WeightTable:
         """The rules, ready to be asked."""
         return WeightTable(self.rules(architecture))
 
@@ -124,7 +124,7 @@ def family_of(config: Mapping[str, Any], where: Path) -> Family:
     return supported[model_type]
 
 
-def read_architecture(family: Family, config: Mapping[str, Any], where: Path) -> Architecture:
+def read_architecture(family: Family, config: Mapping[str, Any], where: Path) -> ModelConfig:
     """The settings that a `config.json` describes.
 
     Raises:

@@ -18,7 +18,7 @@ from headway.checkpoints.weights import find_weight_files, open_weights
 from headway.errors import CheckpointError
 from headway.files import read_json
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.models.language_model import LanguageModel
 from headway.nn.layers import init_linear_normal
 
@@ -81,7 +81,7 @@ def load_classifier(
     multi: bool = False,
     dropouts: Mapping[str, float] | None = None,
     allow_fresh_pooler: bool = True,
-    pictures: bool = False,
+    images: bool = False,
 ) -> LoadedClassifier:
     """Read a classifier, or a base model that shall become one.
 
@@ -93,16 +93,16 @@ def load_classifier(
         folder: A model folder; see `headway.checkpoints.hub.locate`.
         label_names: The labels that the model shall tell apart, in the order of its scores.
         multi: Whether several labels may be true at once; read from the folder when `label_names` is None.
-        dropouts: Shares to zero in training other than the checkpoint's; the arguments of `Architecture.with_dropout`.
+        dropouts: Shares to zero in training other than the checkpoint's; the arguments of `ModelConfig.with_dropout`.
         allow_fresh_pooler: Whether a pooler that the checkpoint lacks may start fresh, with `label_names` given.
-        pictures: Whether it shall read pictures instead of texts.
+        images: Whether it shall read images instead of texts.
 
     Raises:
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
     """
     folder = Path(folder)
     config, family, architecture = _read_settings(folder, dropouts)
-    _require_kind(folder, config, architecture, pictures=pictures)
+    _require_kind(folder, config, architecture, images=images)
     stored_labels = read_labels(config, folder / "config.json")
     architecture = architecture.classifying()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
@@ -132,14 +132,14 @@ def load_classifier(
     )
 
 
-def classifier_architecture(folder: Path) -> Architecture:
+def classifier_architecture(folder: Path) -> ModelConfig:
     """The settings of a model that shall classify texts, read in no time: its weights are not looked at.
 
     Raises:
         CheckpointError: The folder is no model, or one that cannot classify texts.
     """
     config, _, architecture = _read_settings(folder, None)
-    _require_kind(folder, config, architecture, pictures=False)
+    _require_kind(folder, config, architecture, images=False)
     return architecture.classifying()
 
 
@@ -179,7 +179,7 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
     folder = Path(folder)
     config, family, architecture = _read_settings(folder, dropouts)
     where = folder / "config.json"
-    head = architecture.language_head
+    head = architecture.lm_head
     if architecture.decoder is None or head is None:
         raise CheckpointError(
             f"{where}: this model ({config['model_type']}) does not write text. Choose one with a decoder, such as "
@@ -190,16 +190,16 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
             f"{folder}: is a classifier: its head gives labels, not words, so it does not write text. Choose the model "
             "that it was trained from, or another that writes."
         )
-    architecture = architecture.writing()
+    architecture = architecture.generative()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
     if head.tied and not _is_tied(checkpoint, architecture):
-        architecture = replace(architecture, language_head=replace(head, tied=False))
+        architecture = replace(architecture, lm_head=replace(head, tied=False))
     model = empty_language_model(architecture)
     load_weights(model, checkpoint)
     return LoadedLanguageModel(model.eval(), str(config["model_type"]), config)
 
 
-def _read_settings(folder: Path, dropouts: Mapping[str, float] | None) -> tuple[dict[str, Any], Family, Architecture]:
+def _read_settings(folder: Path, dropouts: Mapping[str, float] | None) -> tuple[dict[str, Any], Family, ModelConfig]:
     """What the folder's `config.json` says: itself, its family, and the settings that it describes."""
     config = read_model_config(folder)
     where = folder / "config.json"
@@ -207,11 +207,11 @@ def _read_settings(folder: Path, dropouts: Mapping[str, float] | None) -> tuple[
     return config, family, read_architecture(family, config, where).with_dropout(**(dropouts or {}))
 
 
-def _is_tied(checkpoint: Checkpoint, architecture: Architecture) -> bool:
+def _is_tied(checkpoint: Checkpoint, architecture: ModelConfig) -> bool:
     """Whether the matrix of the language head is the token embedding: a matrix of its own that differs says no."""
     with torch.device("meta"):
         probe = torch.empty(1, 1)
-    [head] = checkpoint.table.views("language_head.weight", probe)
+    [head] = checkpoint.table.views("lm_head.weight", probe)
     owner = "encoder" if architecture.shared_embedding else "decoder"
     [embedding] = checkpoint.table.views(f"{owner}.embeddings.token.weight", probe)
     if head not in checkpoint.tensors or embedding not in checkpoint.tensors:
@@ -219,13 +219,13 @@ def _is_tied(checkpoint: Checkpoint, architecture: Architecture) -> bool:
     return torch.equal(checkpoint.tensors[head].read(), checkpoint.tensors[embedding].read())
 
 
-def empty_classifier(architecture: Architecture, num_labels: int) -> Classifier:
+def empty_classifier(architecture: ModelConfig, num_labels: int) -> Classifier:
     """A classifier that takes no memory yet: absurd sizes are noticed before they cost anything."""
     with torch.device("meta"), _WithoutDrawing():
         return Classifier(architecture, num_labels)
 
 
-def empty_language_model(architecture: Architecture) -> LanguageModel:
+def empty_language_model(architecture: ModelConfig) -> LanguageModel:
     """A model that writes and takes no memory yet."""
     with torch.device("meta"), _WithoutDrawing():
         return LanguageModel(architecture)
@@ -239,14 +239,14 @@ def _has_any(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> bool:
     return any(checkpoint.has(name, weight) for name, weight in weights.items())
 
 
-def _require_kind(folder: Path, config: Mapping[str, Any], architecture: Architecture, *, pictures: bool) -> None:
+def _require_kind(folder: Path, config: Mapping[str, Any], architecture: ModelConfig, *, images: bool) -> None:
     if architecture.head is None:
         raise CheckpointError(
             f"{folder / 'config.json'}: this model ({config['model_type']}) writes text; classifying with it is not "
             "supported. Choose an encoder, such as bert-base-uncased."
         )
-    if (architecture.reader.patches is not None) != pictures:
-        kinds = ("pictures", "texts") if not pictures else ("texts", "pictures")
+    if (architecture.input_stack.patches is not None) != images:
+        kinds = ("images", "texts") if not images else ("texts", "images")
         raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from headway.checkpoints.family import family_of, read_architecture
 from headway.checkpoints.label_config import is_classifier, read_labels
 from headway.checkpoints.load import empty_classifier, empty_language_model, read_model_config
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.models.stack import Stack
 
 __all__ = ["ModelFacts", "Part", "inspect_model", "settings_in_use"]
@@ -32,7 +32,7 @@ class ModelFacts:
     family: str
     label_names: tuple[str, ...]
     """Empty for a base model."""
-    writes: bool
+    generates: bool
     """Whether it writes text instead of classifying."""
     can_classify: bool
     """Whether it classifies, or can be trained to."""
@@ -61,20 +61,20 @@ def inspect_model(folder: Path) -> ModelFacts:
     architecture = read_architecture(family, config, where)
     labels = read_labels(config, where)
     can_classify = architecture.head is not None
-    writes = architecture.language_head is not None and not is_classifier(config)
-    architecture = architecture.writing() if writes else architecture.classifying()
-    model = empty_language_model(architecture) if writes else empty_classifier(architecture, len(labels.names))
+    generates = architecture.lm_head is not None and not is_classifier(config)
+    architecture = architecture.generative() if generates else architecture.classifying()
+    model = empty_language_model(architecture) if generates else empty_classifier(architecture, len(labels.names))
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # Each word that is written is compared with the whole vocabulary.
     decoder = architecture.decoder
-    scores = decoder.vocabulary_size * decoder.d_model if writes and decoder else 0
+    scores = decoder.vocabulary_size * decoder.d_model if generates and decoder else 0
     return ModelFacts(
         family=str(config["model_type"]),
         label_names=labels.names if is_classifier(config) else (),
-        writes=writes,
+        generates=generates,
         can_classify=can_classify,
-        max_positions=architecture.reader.max_positions,
+        max_positions=architecture.input_stack.max_positions,
         architecture=settings_in_use(architecture),
         parameters=parameters,
         flop_per_token=2 * (sum(_matrices(stack) for stack in model.modules() if isinstance(stack, Stack)) + scores),
@@ -84,7 +84,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     )
 
 
-def settings_in_use(architecture: Architecture) -> dict[str, Any]:
+def settings_in_use(architecture: ModelConfig) -> dict[str, Any]:
     """The settings in one level, `encoder.d_model` and so on; those that are off or empty are left out."""
     settings: dict[str, Any] = {}
     for name, value in asdict(architecture).items():

@@ -1,4 +1,4 @@
-"""How a model folder wants pictures prepared, as an `ImageProcessor`."""
+"""How a model folder wants images prepared, as an `ImageProcessor`."""
 
 import json
 from collections.abc import Mapping
@@ -25,15 +25,15 @@ _SQUARE = "default_to_square"
 
 _STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
 _OTHER_STEPS = ("auto_map", "crop_pct", "offset", "rescale_offset", "size_divisor")
-"""Keys of other ways to prepare pictures. Others of theirs begin with "do_" too."""
+"""Keys of other ways to prepare images. Others of theirs begin with "do_" too."""
 
 
 def load_image_processor(folder: Path, image_size: int | None = None) -> ImageProcessor:
-    """How a model folder wants pictures prepared.
+    """How a model folder wants images prepared.
 
     Args:
         folder: A model folder with `preprocessor_config.json`, or with a `processor_config.json` that says it too.
-        image_size: Height and width of the pictures that the model reads, to refuse settings that make others.
+        image_size: Height and width of the images that the model reads, to refuse settings that make others.
 
     Raises:
         CheckpointError: There are no such settings, or they are damaged, not supported or another model's; all that is
@@ -51,7 +51,7 @@ def load_image_processor(folder: Path, image_size: int | None = None) -> ImagePr
         reader.problems.append("makes numbers too large for a computer; the file is damaged: fetch it again.")
     if not reader.problems and image_size is not None and size not in (None, (image_size, image_size)):
         reader.problems.append(
-            f"makes pictures of {size[1]} × {size[0]} pixels, but the model reads {image_size} × {image_size}. They "
+            f"makes images of {size[1]} × {size[0]} pixels, but the model reads {image_size} × {image_size}. They "
             "belong to different models: take both from the same one."
         )
     if reader.problems:
@@ -60,7 +60,7 @@ def load_image_processor(folder: Path, image_size: int | None = None) -> ImagePr
 
 
 def save_image_processor(folder: Path, processor: ImageProcessor) -> None:
-    """Write `preprocessor_config.json`, so that `transformers` makes the same numbers of pictures.
+    """Write `preprocessor_config.json`, so that `transformers` makes the same numbers of images.
 
     A `processor_config.json` in the folder that has such settings too gets the same ones: it would come first.
 
@@ -102,13 +102,13 @@ def _read(folder: Path) -> tuple[str, dict[str, Any]]:
     if older.is_file():
         return str(older), read_json(older)
     raise CheckpointError(
-        f"{folder}: no {_SETTINGS}, which says how the model wants pictures prepared. Copy it from the model that this "
+        f"{folder}: no {_SETTINGS}, which says how the model wants images prepared. Copy it from the model that this "
         "one was trained from."
     )
 
 
 def _kind(reader: ConfigReader, folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """What the settings' way of preparing pictures is called, and what it takes for keys that are left out."""
+    """What the settings' way of preparing images is called, and what it takes for keys that are left out."""
     looking = {
         model_type: (f"{family.model_types[model_type]}ImageProcessor", family.image_processor)
         for model_type, family in all_families().items()
@@ -124,7 +124,7 @@ def _kind(reader: ConfigReader, folder: Path) -> tuple[str, Mapping[str, Any]]:
     if kind not in known:
         reader.problems.append(
             f'"image_processor_type" is {json.dumps(name)}, but should be one of {", ".join(sorted(known))}: no other '
-            "ways of preparing pictures are known."
+            "ways of preparing images are known."
         )
         kind = min(known)  # only to see what else is wrong
     return kind, known[kind]
@@ -133,7 +133,7 @@ def _kind(reader: ConfigReader, folder: Path) -> tuple[str, Mapping[str, Any]]:
 def _processor(reader: ConfigReader, kind: str) -> ImageProcessor:
     for key in reader.config:
         if (key.startswith("do_") and key not in _STEPS) or key in _OTHER_STEPS:
-            reader.require(key, False, "that way of preparing pictures is not supported; choose another model")
+            reader.require(key, False, "that way of preparing images is not supported; choose another model")
     resize = crop = None
     if reader.flag("do_resize", True):
         resize = _size(reader, "size", square=reader.flag(_SQUARE, True))

@@ -14,7 +14,19 @@ from functools import cache
 
 from torch import Tensor
 
-__all__ = ["Alias", "Copy", "Drop", "Fuse", "Rename", "Row", "Rule", "Spare", "Transpose", "WeightTable", "nested"]
+__all__ = [
+    "Alias",
+    "Concat",
+    "Copy",
+    "Drop",
+    "Optional",
+    "Rename",
+    "Rule",
+    "Transpose",
+    "Unsqueeze",
+    "WeightTable",
+    "nested",
+]
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Transpose(Rename):
 
 
 @dataclass(frozen=True)
-class Row(Rename):
+class Unsqueeze(Rename):
     """The same vector, stored as a matrix of one row; or the same tensor, stored with one more leading dimension."""
 
     def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
@@ -52,7 +64,7 @@ class Row(Rename):
 
 
 @dataclass(frozen=True)
-class Fuse:
+class Concat:
     """Several tensors of theirs, one below the other, are one of ours: joined on loading, split on saving."""
 
     theirs: tuple[str, ...]
@@ -83,7 +95,7 @@ class Alias:
 
 
 @dataclass(frozen=True)
-class Spare:
+class Optional:
     """What a checkpoint may hold and this model may have no place for: a copy of a tied weight, another task's head."""
 
     pattern: str
@@ -96,10 +108,10 @@ class Copy:
     name: str
     of: str
     written: bool = False
-    """Whether it is written too: for readers to whom the two are not tied. With `Spare` beside it, it may differ."""
+    """Whether it is written too: for readers to whom the two are not tied. With `Optional` beside it, it may differ."""
 
 
-Rule = Rename | Transpose | Row | Fuse | Drop | Spare | Copy | Alias
+Rule = Rename | Transpose | Unsqueeze | Concat | Drop | Optional | Copy | Alias
 
 
 def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stack}") -> tuple[Rule, ...]:
@@ -123,12 +135,12 @@ def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stac
         match rule:
             case Alias(old, new) if theirs(old) != theirs(new):
                 changed.append(Alias(theirs(old), theirs(new)))
-            case Drop(pattern) | Spare(pattern):
+            case Drop(pattern) | Optional(pattern):
                 changed.append(type(rule)(theirs(pattern)))
             case Copy(name, of):
                 changed.append(replace(rule, name=theirs(name), of=theirs(of)))
-            case Fuse(names, name):
-                changed.append(Fuse(tuple(theirs(each) for each in names), ours(name)))
+            case Concat(names, name):
+                changed.append(Concat(tuple(theirs(each) for each in names), ours(name)))
             case Rename(old, new):
                 changed.append(type(rule)(theirs(old), ours(new)))
     return tuple(changed)
@@ -159,10 +171,10 @@ class WeightTable:
     """A family's rules, ready to be asked in either direction."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._mappings = [rule for rule in rules if isinstance(rule, Rename | Fuse)]
+        self._mappings = [rule for rule in rules if isinstance(rule, Rename | Concat)]
         self._drops = [rule for rule in rules if isinstance(rule, Drop)]
         self._aliases = [rule for rule in rules if isinstance(rule, Alias)]
-        self._spares = [rule for rule in rules if isinstance(rule, Spare)]
+        self._spares = [rule for rule in rules if isinstance(rule, Optional)]
         self._copies = [rule for rule in rules if isinstance(rule, Copy)]
 
     def current_name(self, stored: str) -> str | None:

@@ -17,7 +17,7 @@ from headway.checkpoints.transfer import export_weights
 from headway.files import replacing, write_atomically
 from headway.images.processor import ImageProcessor
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.models.language_model import LanguageModel
 from headway.tokenizers.tokenizer import Tokenizer
 
@@ -51,7 +51,7 @@ def save_classifier(
         multi: Whether several labels may be true at once.
         tokenizer: Of a model that reads texts: its tokenizer, or the folder that it is to be copied from.
         max_length: Where longer texts are cut; at the model's last position when not given.
-        image_processor: Of a model that looks at pictures: how they are prepared.
+        image_processor: Of a model that looks at images: how they are prepared.
 
     Raises:
         CheckpointError: `config` names no supported family, or the tokenizer's folder has none.
@@ -108,15 +108,15 @@ def _save(
 
 def _save_inputs(
     folder: Path,
-    architecture: Architecture,
+    architecture: ModelConfig,
     tokenizer: Path | Tokenizer | None,
     image_processor: ImageProcessor | None,
     max_length: int | None = None,
 ) -> None:
     if tokenizer is not None:
-        texts = architecture.reader if architecture.reader.patches is None else architecture.decoder
+        texts = architecture.input_stack if architecture.input_stack.patches is None else architecture.decoder
         loaded = load_tokenizer(tokenizer) if isinstance(tokenizer, Path) else tokenizer
-        save_tokenizer(folder, loaded, max_length or (texts or architecture.reader).max_positions)
+        save_tokenizer(folder, loaded, max_length or (texts or architecture.input_stack).max_positions)
     if image_processor is not None:
         save_image_processor(folder, image_processor)
 

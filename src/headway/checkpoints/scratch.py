@@ -10,7 +10,7 @@ from headway.checkpoints.load import LoadedClassifier, LoadedLanguageModel
 from headway.checkpoints.tokenizer_files import learn_tokenizer
 from headway.errors import CheckpointError
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.models.language_model import LanguageModel
 from headway.tokenizers.tokenizer import Tokenizer
 
@@ -31,7 +31,7 @@ def is_scratch(model: str | Path) -> bool:
     return str(model).startswith(_PREFIX)
 
 
-def new_architecture(model: str, task: str) -> Architecture:
+def new_architecture(model: str, task: str) -> ModelConfig:
     """The settings of a model from scratch before there is any data, and so with a vocabulary of next to nothing.
 
     Raises:
@@ -74,14 +74,14 @@ def new_language_model(
 ) -> tuple[LoadedLanguageModel, Tokenizer]:
     """A model that writes text, made as `new_classifier` does."""
     config, architecture, tokenizer = _new(model, task, texts, dropouts)
-    network = LanguageModel(architecture.writing())
+    network = LanguageModel(architecture.generative())
     network.init_weights()
     return LoadedLanguageModel(network.eval(), config["model_type"], config), tokenizer
 
 
 def _new(
     model: str, task: str, texts: Iterable[str], dropouts: Mapping[str, float] | None
-) -> tuple[dict[str, Any], Architecture, Tokenizer]:
+) -> tuple[dict[str, Any], ModelConfig, Tokenizer]:
     name = model.removeprefix(_PREFIX)
     if name not in SIZES:
         close = difflib.get_close_matches(name, SIZES, n=1)

@@ -99,7 +99,7 @@ def load_weights(
 
 
 def export_weights(model: nn.Module, table: WeightTable) -> dict[str, Tensor]:
-    """The model's weights under the checkpoint's names, float32, on the processor.
+    """The model's weights under the checkpoint's names, float32, on the CPU.
 
     They share memory with the model where they can.
     """

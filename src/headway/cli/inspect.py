@@ -75,7 +75,7 @@ def _facts_table(model: str, facts: ModelFacts) -> Table:
 def _labels(facts: ModelFacts) -> str:
     if facts.label_names:
         return ", ".join(facts.label_names)
-    if not facts.writes:
+    if not facts.generates:
         return "none: a base model, to be trained first"
     return "none: it writes text" + (", and can be trained to classify" if facts.can_classify else "")
 

@@ -33,7 +33,7 @@ SetOption = Annotated[
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder, or a hub name.")]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out unreadable rows; count and list them.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16, or int8 (processor only, fastest).")]
+PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16, or int8 (CPU only, fastest).")]
 
 
 @app.command()
@@ -212,6 +212,6 @@ def _say(message: str) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory is spent, on a GPU (torch.OutOfMemoryError) or a processor (a plain RuntimeError)."""
+    """Whether memory is spent, on a GPU (torch.OutOfMemoryError) or a CPU (a plain RuntimeError)."""
     words = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in words or "not enough memory" in words

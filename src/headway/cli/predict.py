@@ -18,7 +18,7 @@ from headway.errors import DataError, UserError
 from headway.examples.fields import Columns, find_inputs
 from headway.files import replacing
 from headway.sources.opening import Format
-from headway.sources.readers import Faults, stream
+from headway.sources.readers import BadRowPolicy, stream
 from headway.tasks.classification import Prediction, TextClassifier
 
 __all__ = ["predict_command"]
@@ -60,7 +60,7 @@ def predict_command(
         source = "-"
     chosen = _choose_format(format, output)
     known = _known_input_format(input_format)
-    faults = Faults(skip_bad_rows)
+    faults = BadRowPolicy(skip_bad_rows)
     classifier = load(model, device=device, precision=precision)
     try:
         with _open_output(output) as file:
@@ -107,7 +107,9 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
         yield file
 
 
-def _read(source: str, input_format: Format | None, classifier: TextClassifier, faults: Faults) -> Iterator[Input]:
+def _read(
+    source: str, input_format: Format | None, classifier: TextClassifier, faults: BadRowPolicy
+) -> Iterator[Input]:
     wanted = classifier.columns or Columns("text")
     found: Columns | None = None
     name = "standard input" if source == "-" else source

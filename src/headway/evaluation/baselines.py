@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from headway.evaluation.metrics.labels import lead, score
+from headway.evaluation.metrics.labels import paired_difference, score
 from headway.evaluation.record import Baseline
 
 __all__ = ["MAX_TRAIN_ROWS", "classification_baselines"]
@@ -63,7 +63,7 @@ def classification_baselines(
     def baseline(name: str, description: str, answers: FloatArray) -> Baseline:
         leads = {}
         if probabilities is not None:
-            leads = lead(test_targets, probabilities, answers, multi=multi, seed=seed, resamples=resamples)
+            leads = paired_difference(test_targets, probabilities, answers, multi=multi, seed=seed, resamples=resamples)
         scores = score(test_targets, answers, label_names, multi=multi, seed=seed, resamples=resamples)
         return Baseline(name, description, scores, leads)
 

@@ -39,8 +39,8 @@ def make_splits(
     validation: Examples | None = None,
     test: Examples | None = None,
     *,
-    validation_share: float = 0.1,
-    test_share: float = 0.1,
+    validation_fraction: float = 0.1,
+    test_fraction: float = 0.1,
     seed: int = 0,
 ) -> Splits:
     """Take what was given, and take what is missing out of the training rows.
@@ -51,17 +51,17 @@ def make_splits(
 
     Args:
         train: The labelled rows to divide.
-        validation: Validation rows, if there are any; otherwise `validation_share` of `train` is taken.
-        test: Test rows, if there are any; otherwise `test_share` of `train` is taken.
-        validation_share: Between 0 and 1, both excluded.
-        test_share: Between 0 and 1, both excluded.
+        validation: Validation rows, if there are any; otherwise `validation_fraction` of `train` is taken.
+        test: Test rows, if there are any; otherwise `test_fraction` of `train` is taken.
+        validation_fraction: Between 0 and 1, both excluded.
+        test_fraction: Between 0 and 1, both excluded.
         seed: Decides which rows are taken.
 
     Raises:
         DataError: There are too few rows, or too few different texts, to divide.
     """
     given = {name: part for name, part in (("test", test), ("validation", validation)) if part is not None}
-    wanted = {"test": test_share, "validation": validation_share}
+    wanted = {"test": test_fraction, "validation": validation_fraction}
     shares = {name: share for name, share in wanted.items() if name not in given}
     taken: dict[str, Examples] = {}
     rest = train

@@ -1,4 +1,4 @@
-"""Pictures: from a file to an upright image, and from images to the numbers that a model reads."""
+"""Images: from a file to an upright image, and from images to the numbers that a model reads."""
 
 import errno
 import warnings
@@ -24,10 +24,10 @@ _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEB
 
 
 def open_image(path: Path | str) -> Image.Image:
-    """A picture from a file, read to its end and turned upright (cameras write how they were held into EXIF).
+    """An image from a file, read to its end and turned upright (cameras write how they were held into EXIF).
 
     Raises:
-        DataError: There is no such file, it is not a picture, it is damaged, or it would take too much memory.
+        DataError: There is no such file, it is not an image, it is damaged, or it would take too much memory.
     """
     path = Path(path)
     try:
@@ -45,11 +45,11 @@ def open_image(path: Path | str) -> Image.Image:
         ) from error
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{path}: is not a picture that can be read. Save it as one of {', '.join(_FORMATS)}."
+            f"{path}: is not an image that can be read. Save it as one of {', '.join(_FORMATS)}."
         ) from error
     except OSError as error:
         if error.strerror:
-            raise DataError(f"{path}: cannot be read: {error.strerror}. Give the path of a picture.") from error
+            raise DataError(f"{path}: cannot be read: {error.strerror}. Give the path of an image.") from error
         raise _damaged(path, error) from error
     except Exception as error:  # decoders raise whatever they stumble over
         raise _damaged(path, error) from error
@@ -59,18 +59,18 @@ def open_image(path: Path | str) -> Image.Image:
 def _turn_upright(image: Image.Image) -> None:
     try:
         image.getexif()
-    except Exception:  # damaged metadata of a picture that is whole
+    except Exception:  # damaged metadata of an image that is whole
         return
     ImageOps.exif_transpose(image, in_place=True)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is a damaged picture ({error}). Fetch it again, or leave it out.")
+    return DataError(f"{path}: is a damaged image ({error}). Fetch it again, or leave it out.")
 
 
 @dataclass(frozen=True)
 class ShortestEdge:
-    """A size that keeps a picture's proportions."""
+    """A size that keeps an image's proportions."""
 
     shortest: int
     """Pixels of the shorter side."""
@@ -79,7 +79,7 @@ class ShortestEdge:
     """Pixels that the longer side may have at most; where it would have more, both are shorter."""
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """The new height and width of a picture."""
+        """The new height and width of an image."""
         short, long = sorted((height, width))
         exact: float = self.shortest
         if self.longest is not None and long / short * self.shortest > self.longest:
@@ -92,19 +92,19 @@ class ShortestEdge:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageProcessor:
-    """How pictures become numbers: resized, cropped at their middle, each colour (scale · pixel - mean) / std."""
+    """How images become numbers: resized, cropped at their middle, each colour (scale · pixel - mean) / std."""
 
     kind: str
-    """What the ecosystem calls this way of preparing pictures; kept for the way back."""
+    """What the ecosystem calls this way of preparing images; kept for the way back."""
 
     resize: tuple[int, int] | ShortestEdge | None
-    """To which height and width; None leaves pictures as large as they are."""
+    """To which height and width; None leaves images as large as they are."""
 
     resample: Image.Resampling = Image.Resampling.BILINEAR
     """From which pixels a new one is computed, and how."""
 
     crop: tuple[int, int] | None = None
-    """Height and width of the middle that is kept, with black around a picture that is smaller."""
+    """Height and width of the middle that is kept, with black around an image that is smaller."""
 
     scale: float = 1 / 255
     """What pixels, from 0 to 255, are multiplied by."""
@@ -116,12 +116,12 @@ class ImageProcessor:
     """Standard deviations, likewise."""
 
     convert_rgb: bool = True
-    """Whether a colour that stands for "transparent" in an RGB picture becomes white; all other modes always become RGB
+    """Whether a colour that stands for "transparent" in an RGB image becomes white; all other modes always become RGB
     on white."""
 
     @property
     def output_size(self) -> tuple[int, int] | None:
-        """Height and width of what it makes; None if they depend on the picture."""
+        """Height and width of what it makes; None if they depend on the image."""
         return self.crop or (self.resize if isinstance(self.resize, tuple) else None)
 
     @property
@@ -133,17 +133,17 @@ class ImageProcessor:
             return bool(np.isfinite(self._numbers(np.array([[[0] * 3, [255] * 3]], dtype=np.uint8))).all())
 
     def __call__(self, images: Sequence[Image.Image]) -> Tensor:
-        """The numbers of one or more pictures of any mode, taken as they lie (`open_image` turns them upright).
+        """The numbers of one or more images of any mode, taken as they lie (`open_image` turns them upright).
 
         Returns:
-            float32, (pictures, 3, height, width).
+            float32, (images, 3, height, width).
 
         Raises:
-            DataError: A picture has no pixels, none that can be understood, or is too narrow; or their sizes differ and
+            DataError: An image has no pixels, none that can be understood, or is too narrow; or their sizes differ and
                 the settings leave it so.
         """
         if not images:
-            raise ValueError("no pictures")
+            raise ValueError("no images")
         prepared = [self._cropped(self._resized(image)) for image in images]
         width, height = prepared[0].size
         pixels = np.empty((len(images), 3, height, width), dtype=np.float32)
@@ -151,13 +151,13 @@ class ImageProcessor:
             if image.size != (width, height):
                 raise DataError(
                     f"{_name(original)} becomes {_shown(image)} pixels and another one {_shown(prepared[0])}, but only "
-                    "pictures of one size go together. Give them one at a time, or in one size."
+                    "images of one size go together. Give them one at a time, or in one size."
                 )
             row[:] = self._numbers(np.asarray(image)).transpose(2, 0, 1)
         return torch.from_numpy(pixels)
 
     def _resized(self, image: Image.Image) -> Image.Image:
-        """The picture in RGB and in its new size."""
+        """The image in RGB and in its new size."""
         if 0 in image.size:
             raise DataError(f"{_name(image)} has no pixels ({_shown(image)}). Leave it out.")
         rgb = image if image.mode == "RGB" and not self.convert_rgb else _on_white(image)
@@ -176,7 +176,7 @@ class ImageProcessor:
         if self.crop is None:
             return image
         height, width = self.crop
-        # Rounded down, also below zero, where the picture is smaller than the crop and black lies around it.
+        # Rounded down, also below zero, where the image is smaller than the crop and black lies around it.
         left, top = (image.width - width) // 2, (image.height - height) // 2
         return image.crop((left, top, left + width, top + height))
 
@@ -189,7 +189,7 @@ class ImageProcessor:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    """The picture in RGB, white where it is transparent."""
+    """The image in RGB, white where it is transparent."""
     if image.mode in ("I", "F"):
         raise DataError(
             f"{_name(image)} has 32-bit numbers for pixels (mode {image.mode}), and which of them is white is unknown. "
@@ -208,7 +208,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _name(image: Image.Image) -> str:
-    return str(getattr(image, "filename", "")) or "A picture"
+    return str(getattr(image, "filename", "")) or "An image"
 
 
 def _shown(image: Image.Image) -> str:

@@ -1,1 +1,1 @@
-"""Settings become modules: `Architecture`, the encoder, the heads, and `build`."""
+"""Settings become modules: `ModelConfig`, the encoder, the heads, and `build`."""

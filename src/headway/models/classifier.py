@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from headway.models.config import Architecture, Head
+from headway.models.config import ClassificationHeadConfig, ModelConfig
 from headway.models.language_model import shift_right
 from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
 
-__all__ = ["Classifier", "PairHead", "Pooler"]
+__all__ = ["Classifier", "DistilledHead", "Pooler"]
 
 
 class Pooler(nn.Module):
     """One vector a sequence through a dense layer and an activation (Devlin et al. 2019, as released: tanh)."""
 
-    def __init__(self, d_model: int, head: Head, norm_eps: float, norm_bias: bool) -> None:
+    def __init__(self, d_model: int, head: ClassificationHeadConfig, norm_eps: float, norm_bias: bool) -> None:
         super().__init__()
         self.dropout = Dropout(head.dropout if head.dropout_before_pooler else 0.0)
         self.dense = nn.Linear(d_model, d_model, head.pooler_bias)
@@ -29,7 +29,7 @@ class Pooler(nn.Module):
         return pooled if self.norm is None else self.norm(pooled)
 
 
-class PairHead(nn.Module):
+class DistilledHead(nn.Module):
     """The mean of two layers' scores: of a classifying token, and of one that learned from a teacher.
 
     Source: Touvron et al. 2021, §4, "Classification with our approach".
@@ -51,14 +51,14 @@ class Classifier(nn.Module):
 
     Where the architecture has both an encoder and a decoder, the decoder reads the same sequence again, shifted right,
     with the encoder's vectors as its memory, and the head reads the decoder (Lewis et al. 2020, §3.1) at the row of the
-    sequence's last end token (`Head.end_id`). Tokenizers end each text with one, and pairs have more. How many the
-    other sequences of a batch have does not matter (`transformers` wants the same number of each). A sequence without
-    any (which `transformers` refuses) is read at its last token.
+    sequence's last end token (`ClassificationHeadConfig.end_id`). Tokenizers end each text with one, and pairs have
+    more. How many the other sequences of a batch have does not matter (`transformers` wants the same number of each). A
+    sequence without any (which `transformers` refuses) is read at its last token.
     """
 
-    def __init__(self, architecture: Architecture, num_labels: int) -> None:
+    def __init__(self, architecture: ModelConfig, num_labels: int) -> None:
         super().__init__()
-        head, stack = architecture.head, architecture.reader
+        head, stack = architecture.head, architecture.input_stack
         assert head is not None, "a classifier has a head"
         self.architecture = architecture
         self.head = head
@@ -73,13 +73,13 @@ class Classifier(nn.Module):
         self._start_id = None if architecture.starts_with_last else architecture.start_id
         self.pooler = Pooler(stack.d_model, head, stack.norm_eps, stack.norm_bias) if head.pooler else None
         self.head_dropout = Dropout(head.dropout)
-        score = PairHead if head.pooling == "first_two" else nn.Linear
+        score = DistilledHead if head.pooling == "first_two" else nn.Linear
         self.classification_head = score(stack.d_model, num_labels, head.bias)
 
     def forward(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
         """Logits.
 
-        *Shape:* ids and token_types (tokens,), or pixels (pictures, channels, height, width) → (sequences, num_labels)
+        *Shape:* ids and token_types (tokens,), or pixels (images, channels, height, width) → (sequences, num_labels)
         """
         pooled = self._pool(input, packing, token_types)
         if self.pooler is not None:

@@ -5,18 +5,27 @@ from typing import Any, Literal
 
 from headway.nn.layers import Activation, NormKind
 
-__all__ = ["Architecture", "Head", "LanguageHead", "Patches", "Pooling", "Positions", "RelativePositions", "Stack"]
+__all__ = [
+    "ClassificationHeadConfig",
+    "LMHeadConfig",
+    "ModelConfig",
+    "PatchConfig",
+    "Pooling",
+    "Positions",
+    "RelativePositions",
+    "StackConfig",
+]
 
 Pooling = Literal["first", "first_two", "mean", "last"]
 Positions = Literal["learned", "sinusoidal", "sinusoidal_inclusive", "rotary", "relative"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patches:
-    """How a picture becomes tokens: squares of it, each through one linear map (Dosovitskiy et al. 2021, §3.1)."""
+class PatchConfig:
+    """How an image becomes tokens: squares of it, each through one linear map (Dosovitskiy et al. 2021, §3.1)."""
 
     image_size: int
-    """Height and width of the picture, in pixels."""
+    """Height and width of the image, in pixels."""
 
     patch_size: int
     """Height and width of a square, in pixels."""
@@ -29,7 +38,7 @@ class Patches:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens of one picture."""
+        """Tokens of one image."""
         return self.leading_tokens + (self.image_size // self.patch_size) ** 2
 
 
@@ -45,7 +54,7 @@ class RelativePositions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stack:
+class StackConfig:
     """The settings of an encoder or a decoder: embeddings and blocks.
 
     A setting enters only together with the model family and the parity test that need it.
@@ -53,10 +62,10 @@ class Stack:
 
     # --- embeddings -----------------------------------------------------------------------------------------------
     vocabulary_size: int = 0
-    """Rows of the token embedding; 0 for a stack that reads pictures."""
+    """Rows of the token embedding; 0 for a stack that reads images."""
 
-    patches: Patches | None = None
-    """How pictures are read; none for a stack that reads text."""
+    patches: PatchConfig | None = None
+    """How images are read; none for a stack that reads text."""
 
     max_positions: int
     """Longest sequence, in tokens."""
@@ -173,7 +182,7 @@ class Stack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Head:
+class ClassificationHeadConfig:
     """From a sequence's vectors to one score a label."""
 
     pooling: Pooling = "first"
@@ -206,7 +215,7 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LanguageHead:
+class LMHeadConfig:
     """From a token's vector to one score a word of the vocabulary."""
 
     tied: bool = True
@@ -223,17 +232,17 @@ class LanguageHead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Architecture:
+class ModelConfig:
     """A whole model: an encoder, a decoder or both, and what is read off their last vectors.
 
     A family whose models can do both describes both heads; a model that is built has one.
     """
 
-    encoder: Stack | None = None
-    decoder: Stack | None = None
-    head: Head | None = None
+    encoder: StackConfig | None = None
+    decoder: StackConfig | None = None
+    head: ClassificationHeadConfig | None = None
     """For classification."""
-    language_head: LanguageHead | None = None
+    lm_head: LMHeadConfig | None = None
     """For writing text."""
     shared_embedding: bool = False
     """Whether encoder and decoder have one token embedding."""
@@ -259,17 +268,17 @@ class Architecture:
         return self.pad_id if all(self.pad_id < stack.vocabulary_size for stack in stacks) else None
 
     @property
-    def reader(self) -> Stack:
+    def input_stack(self) -> StackConfig:
         """The stack that reads what the user gives: the encoder, or a decoder that stands alone."""
         stack = self.encoder or self.decoder
         assert stack is not None, "a model has a stack"
         return stack
 
-    def classifying(self) -> "Architecture":
+    def classifying(self) -> "ModelConfig":
         """The same stacks with the head for classification alone."""
-        return replace(self, language_head=None)
+        return replace(self, lm_head=None)
 
-    def writing(self) -> "Architecture":
+    def generative(self) -> "ModelConfig":
         """The same stacks with the head for writing alone."""
         return replace(self, head=None)
 
@@ -278,7 +287,7 @@ class Architecture:
         dropout: float | None = None,
         attention_dropout: float | None = None,
         head_dropout: float | None = None,
-    ) -> "Architecture":
+    ) -> "ModelConfig":
         """The same model with other shares of zeroed elements in training; none leaves a share as it is."""
         stacks = {"dropout": dropout, "attention_dropout": attention_dropout}
         changes: dict[str, Any] = {name: share for name, share in stacks.items() if share is not None}

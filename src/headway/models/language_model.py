@@ -4,20 +4,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from headway.models.config import Architecture, LanguageHead
+from headway.models.config import LMHeadConfig, ModelConfig
 from headway.models.stack import Stack
 from headway.nn.block import Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
 
-__all__ = ["LanguageModel", "WordScores", "shift_right"]
+__all__ = ["LMHead", "LanguageModel", "shift_right"]
 
 
-class WordScores(nn.Module):
+class LMHead(nn.Module):
     """One score a word of the vocabulary, from each token's vector."""
 
-    def __init__(self, d_model: int, vocabulary_size: int, head: LanguageHead, norm_eps: float) -> None:
+    def __init__(self, d_model: int, vocabulary_size: int, head: LMHeadConfig, norm_eps: float) -> None:
         super().__init__()
         self.scale = head.scale
         self.dense = nn.Linear(d_model, d_model) if head.transform else None
@@ -36,13 +36,13 @@ class WordScores(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Reads a sequence or a picture, if it has an encoder, and scores every next word."""
+    """Reads a sequence or an image, if it has an encoder, and scores every next word."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, architecture: ModelConfig) -> None:
         super().__init__()
         a = architecture
         assert a.decoder is not None, "a model that writes has a decoder"
-        assert a.language_head is not None, "a model that writes has a language head"
+        assert a.lm_head is not None, "a model that writes has a language head"
         self.architecture = architecture
         self.encoder = None if a.encoder is None else Stack(a.encoder)
         shared = self.encoder.token_embedding if self.encoder is not None and a.shared_embedding else None
@@ -50,14 +50,12 @@ class LanguageModel(nn.Module):
         self.projection = None
         if a.encoder is not None and a.projected_memory:
             self.projection = nn.Linear(a.encoder.d_model, a.decoder.d_model)
-        self.language_head = WordScores(
-            a.decoder.d_model, a.decoder.vocabulary_size, a.language_head, a.decoder.norm_eps
-        )
+        self.lm_head = LMHead(a.decoder.d_model, a.decoder.vocabulary_size, a.lm_head, a.decoder.norm_eps)
 
     def encode(self, input: Tensor, packing: Packing) -> Memory:
         """What the decoder reads: one row a token of the input.
 
-        *Shape:* ids (tokens,), or pixels (pictures, channels, height, width) → (tokens, width)
+        *Shape:* ids (tokens,), or pixels (images, channels, height, width) → (tokens, width)
         """
         assert self.encoder is not None, "this model has no encoder"
         hidden = self.encoder(input, packing)
@@ -71,7 +69,7 @@ class LanguageModel(nn.Module):
         *Shape:* (tokens,) → (tokens, vocabulary)
         """
         hidden = self.decoder(input_ids, packing, memory=memory, cache=cache)
-        return self.language_head(hidden, self.decoder.token_embedding.weight)
+        return self.lm_head(hidden, self.decoder.token_embedding.weight)
 
     def new_cache(self, num_sequences: int) -> Cache:
         """An empty cache for writing `num_sequences` sequences together."""

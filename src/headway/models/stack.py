@@ -2,7 +2,9 @@
 
 from torch import Tensor, nn
 
-from headway.models.config import Stack as Settings
+from headway.models.config import StackConfig
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import AttentionPattern
 from headway.nn.block import Block, Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import (
@@ -17,8 +19,6 @@ from headway.nn.layers import (
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import RelativeBias, Rotation, rotation
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import Sight
 
 __all__ = ["Stack"]
 
@@ -26,7 +26,7 @@ __all__ = ["Stack"]
 class Stack(nn.Module):
     """Gives each token of packed sequences a vector that knows all that the token may see."""
 
-    def __init__(self, settings: Settings, shared_token: TokenEmbedding | None = None) -> None:
+    def __init__(self, settings: StackConfig, shared_token: TokenEmbedding | None = None) -> None:
         """Build the stack.
 
         Args:
@@ -60,12 +60,12 @@ class Stack(nn.Module):
         cache: Cache | None = None,
         rows: Tensor | None = None,
     ) -> Tensor:
-        """*Shape:* ids and token_types (tokens,), or pixels (pictures, channels, height, width) → (tokens, d_model).
+        """*Shape:* ids and token_types (tokens,), or pixels (images, channels, height, width) → (tokens, d_model).
 
         With `rows`, (sequences, d_model): the last block skips most of what nobody reads.
 
         Args:
-            input: Token ids, or pictures.
+            input: Token ids, or images.
             packing: Where the sequences start.
             token_types: Which text each token belongs to; the first when none.
             memory: What cross-attention reads.
@@ -110,15 +110,15 @@ class Stack(nn.Module):
         longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
         return self.embeddings(input, packing.positions + starts, longest, token_types)
 
-    def _bias(self, packing: Packing, cache: Cache | None) -> ScoreBias | None:
+    def _bias(self, packing: Packing, cache: Cache | None) -> AttentionBias | None:
         if self.relative_bias is None:
             return None
         if cache is None:
-            return ScoreBias(self.relative_bias(0, packing.max_length, packing.max_length))
+            return AttentionBias(self.relative_bias(0, packing.max_length, packing.max_length))
         if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
             raise ValueError("with relative positions, sequences that are written together are equally long")
         before = cache.lengths[0]
-        return ScoreBias(self.relative_bias(before, packing.max_length, before + packing.max_length))
+        return AttentionBias(self.relative_bias(before, packing.max_length, before + packing.max_length))
 
     def _block(self, layer: int) -> Block:
         block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]
@@ -132,7 +132,7 @@ class Stack(nn.Module):
         return rotation(packing, s.head_dim or s.d_model // s.num_heads, s.rotary_thetas[layer])
 
 
-def _embeddings(s: Settings, shared_token: TokenEmbedding | None) -> Embeddings:
+def _embeddings(s: StackConfig, shared_token: TokenEmbedding | None) -> Embeddings:
     width = s.embedding_size or s.d_model
     return Embeddings(
         TokenEmbedding(s.vocabulary_size, width) if shared_token is None else shared_token,
@@ -146,7 +146,7 @@ def _embeddings(s: Settings, shared_token: TokenEmbedding | None) -> Embeddings:
     )
 
 
-def _position_embedding(s: Settings, width: int) -> PositionEmbedding | SinusoidEmbedding | None:
+def _position_embedding(s: StackConfig, width: int) -> PositionEmbedding | SinusoidEmbedding | None:
     if s.positions == "learned":
         return PositionEmbedding(s.max_positions, width, s.position_offset)
     if s.positions in ("sinusoidal", "sinusoidal_inclusive"):
@@ -155,7 +155,7 @@ def _position_embedding(s: Settings, width: int) -> PositionEmbedding | Sinusoid
     return None
 
 
-def _patch_embeddings(s: Settings) -> PatchEmbeddings:
+def _patch_embeddings(s: StackConfig) -> PatchEmbeddings:
     assert s.patches is not None
     return PatchEmbeddings(
         s.d_model,
@@ -167,7 +167,7 @@ def _patch_embeddings(s: Settings) -> PatchEmbeddings:
     )
 
 
-def _block(s: Settings, layer: int) -> Block:
+def _block(s: StackConfig, layer: int) -> Block:
     output_bias = s.attention_bias if s.attention_output_bias is None else s.attention_output_bias
     self_attention = SelfAttention(
         s.d_model,
@@ -175,7 +175,7 @@ def _block(s: Settings, layer: int) -> Block:
         head_dim=s.head_dim,
         bias=s.attention_bias,
         output_bias=output_bias,
-        sight=Sight(s.causal, s.windows[layer] if s.windows else None),
+        sight=AttentionPattern(s.causal, s.windows[layer] if s.windows else None),
         scale=s.attention_scale,
         dropout=s.attention_dropout,
     )
@@ -206,7 +206,7 @@ def _block(s: Settings, layer: int) -> Block:
     )
 
 
-def _norm(s: Settings) -> nn.Module:
+def _norm(s: StackConfig) -> nn.Module:
     return make_norm(s.norm, s.d_model, s.norm_eps, s.norm_bias)
 
 

@@ -10,7 +10,7 @@ variance its variance is d_k; undivided (or worse, multiplied), one weight nears
 ==============================  ===================================================================================
 processor, inference            `scaled_dot_product_attention` over blocks of sequences of equal length
 processor, training, float32    the formula with its gradient written out, over blocks of nearly equal length (with
-                                attention dropout, PyTorch's fast kernel is not available on a processor)
+                                attention dropout, PyTorch's fast kernel is not available on a CPU)
 CUDA, half precision            `torch.nn.attention.varlen`, where neither attention dropout nor a bias is asked for,
                                 on GPUs since 2020 (compute capability 8) and for head widths of 8, 16 … 256
 everything else                 `scaled_dot_product_attention` over blocks of nearly equal length
@@ -27,11 +27,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from headway.nn.buckets import Buckets, Matrices, Run, bucket, equal_runs, masks_in
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
+from headway.nn.block_layout import BlockLayout, EqualRun, HeadBlocks, bucket, equal_runs, masks_in
 from headway.nn.dropout import dropout, keep_mask, survivor_scale
 from headway.nn.packing import Packing
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import EVERYWHERE, Sight
 
 __all__ = ["attention", "formula", "fused_kernels", "varlen_takes"]
 
@@ -61,8 +61,8 @@ def attention(
     queries: Packing,
     keys: Packing,
     *,
-    sight: Sight = EVERYWHERE,
-    bias: ScoreBias | None = None,
+    sight: AttentionPattern = EVERYWHERE,
+    bias: AttentionBias | None = None,
     scale: float | None = None,
     dropout_probability: float = 0.0,
 ) -> Tensor:
@@ -109,7 +109,7 @@ def varlen_takes(device: torch.device, dtype: torch.dtype, head_dim: int) -> boo
 
 
 def _varlen_attention(
-    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, sight: Sight, scale: float
+    query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, sight: AttentionPattern, scale: float
 ) -> Tensor:
     from torch.nn.attention.varlen import varlen_attn
 
@@ -130,7 +130,13 @@ def _varlen_attention(
 
 
 def _inference_attention(
-    query: Tensor, key: Tensor, value: Tensor, runs: list[Run], sight: Sight, bias: Tensor | None, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    runs: list[EqualRun],
+    sight: AttentionPattern,
+    bias: Tensor | None,
+    scale: float,
 ) -> Tensor:
     query_rows = query.split([run.num_sequences * run.query_length for run in runs])
     key_rows, value_rows = (rows.split([run.num_sequences * run.key_length for run in runs]) for rows in (key, value))
@@ -145,7 +151,9 @@ def _inference_attention(
     return torch.cat(attended)
 
 
-def _in_sight(query: Tensor, key: Tensor, value: Tensor, sight: Sight, bias: Tensor | None, scale: float) -> Tensor:
+def _in_sight(
+    query: Tensor, key: Tensor, value: Tensor, sight: AttentionPattern, bias: Tensor | None, scale: float
+) -> Tensor:
     """Attention where a rule or a bias applies, some rows at a time: no row is multiplied with keys out of its window.
 
     *Shape:* three of (sequences, heads, length, head_dim) → the same
@@ -174,8 +182,8 @@ def _fused_attention(
     value: Tensor,
     queries: Packing,
     keys: Packing,
-    sight: Sight,
-    bias: ScoreBias | None,
+    sight: AttentionPattern,
+    bias: AttentionBias | None,
     scale: float,
     dropout_probability: float,
 ) -> Tensor:
@@ -193,7 +201,7 @@ def _fused_attention(
     with fused_kernels(query.device):
         for *block, mask in zip(*blocks, added, strict=True):
             q, k, v = (rows.unflatten(2, query.shape[1:]).transpose(1, 2) for rows in block)
-            is_causal = mask is not None and bias is None and sight == Sight(causal=True)
+            is_causal = mask is not None and bias is None and sight == AttentionPattern(causal=True)
             output = functional.scaled_dot_product_attention(
                 q,
                 k,
@@ -220,10 +228,10 @@ def fused_kernels(device: torch.device) -> AbstractContextManager[None]:
 
 
 class _Fill(torch.autograd.Function):
-    """`Matrices.fill`, whose gradient is `take`: what is filled in is unseen, or seen by nobody who is read."""
+    """`HeadBlocks.fill`, whose gradient is `take`: what is filled in is unseen, or seen by nobody who is read."""
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, matrices: Matrices) -> Tensor:
+    def forward(ctx: Any, packed: Tensor, matrices: HeadBlocks) -> Tensor:
         ctx.matrices = matrices
         return matrices.fill(packed)
 
@@ -234,10 +242,10 @@ class _Fill(torch.autograd.Function):
 
 
 class _Take(torch.autograd.Function):
-    """`Matrices.take`, whose gradient is `fill_zeros`."""
+    """`HeadBlocks.take`, whose gradient is `fill_zeros`."""
 
     @staticmethod
-    def forward(ctx: Any, vectors: Tensor, matrices: Matrices) -> Tensor:
+    def forward(ctx: Any, vectors: Tensor, matrices: HeadBlocks) -> Tensor:
         ctx.matrices = matrices
         return matrices.take(vectors)
 
@@ -248,7 +256,7 @@ class _Take(torch.autograd.Function):
 
 
 class _BlockAttention(torch.autograd.Function):
-    """The formula and its gradient on a processor, block by block, in few and in-place steps.
+    """The formula and its gradient on a CPU, block by block, in few and in-place steps.
 
     With s the scale, S = s·Q·Kᵀ + B the scores, P the softmax's weights, M the dropout mask and c its survivors' scale,
     O = c·(P∘M)·V. Given dO:
@@ -268,7 +276,7 @@ class _BlockAttention(torch.autograd.Function):
         key: Tensor,
         value: Tensor,
         bias: Tensor | None,
-        buckets: Buckets,
+        buckets: BlockLayout,
         scale: float,
         dropout_probability: float,
     ) -> Tensor:
@@ -294,7 +302,7 @@ class _BlockAttention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        buckets: Buckets = ctx.buckets
+        buckets: BlockLayout = ctx.buckets
         queries, keys = buckets.queries, buckets.keys
         query, key, value, bias, *all_weights = ctx.saved_tensors
         head_dim = query.shape[-1]
@@ -347,7 +355,7 @@ def _weights(
     return scores.softmax(-1)
 
 
-def _keep_masks(buckets: Buckets, dropout_probability: float) -> list[Tensor] | list[None]:
+def _keep_masks(buckets: BlockLayout, dropout_probability: float) -> list[Tensor] | list[None]:
     """A dropout mask for the weights of each block, drawn all at once; none without dropout."""
     if dropout_probability == 0:
         return [None] * len(buckets.runs)

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from headway.nn.attention_bias import AttentionBias
 from headway.nn.cache import LayerCache
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation
-from headway.nn.score_bias import ScoreBias
 
 __all__ = ["Block", "Memory"]
 
@@ -66,7 +66,7 @@ class Block(nn.Module):
         packing: Packing,
         *,
         rotation: Rotation | None = None,
-        bias: ScoreBias | None = None,
+        bias: AttentionBias | None = None,
         memory: Memory | None = None,
         cache: LayerCache | None = None,
         rows: Tensor | None = None,

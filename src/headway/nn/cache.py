@@ -5,9 +5,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from headway.nn.attention import fused_kernels
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import AttentionPattern
 from headway.nn.packing import Packing
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import Sight
 
 __all__ = ["Cache", "LayerCache"]
 
@@ -34,8 +34,8 @@ class LayerCache:
         key: Tensor,
         value: Tensor,
         packing: Packing,
-        sight: Sight,
-        bias: ScoreBias | None,
+        sight: AttentionPattern,
+        bias: AttentionBias | None,
         scale: float | None,
     ) -> Tensor:
         """Add the new tokens, and let their queries attend to all tokens of their sequences so far.

@@ -1,4 +1,4 @@
-"""Dropout (Srivastava et al. 2014) that costs little on a processor.
+"""Dropout (Srivastava et al. 2014) that costs little on a CPU.
 
 PyTorch draws one double-precision number per element on the CPU, one after the other: 10 to 20 ns an element, more
 than the matrix product beside it at short lengths. Sixteen random bits decide just as well: the share dropped is a

@@ -116,7 +116,7 @@ class SinusoidEmbedding(nn.Module):
 class TokenEmbedding(nn.Embedding):
     """A vector for each id of a vocabulary.
 
-    On a processor the gradient holds only the rows that were looked up (a sparse tensor): a batch reads some hundred
+    On a CPU the gradient holds only the rows that were looked up (a sparse tensor): a batch reads some hundred
     of the many thousand, and filling the others with zeros takes longer than the lookup itself.
     """
 
@@ -197,7 +197,7 @@ class Embeddings(nn.Module):
 
 
 class PatchEmbeddings(nn.Module):
-    """Pictures as sequences: learned tokens first, then the squares of the picture, row by row, each with its place."""
+    """Images as sequences: learned tokens first, then the squares of the image, row by row, each with its place."""
 
     def __init__(
         self,
@@ -218,14 +218,14 @@ class PatchEmbeddings(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """*Shape:* (pictures, channels, height, width) → (pictures · num_tokens, d_model).
+        """*Shape:* (images, channels, height, width) → (images · num_tokens, d_model).
 
         Raises:
-            ValueError: The pictures have another size than the model's.
+            ValueError: The images have another size than the model's.
         """
         wanted = (self.num_channels, self.image_size, self.image_size)
         if tuple(pixel_values.shape[1:]) != wanted:
-            raise ValueError(f"pictures of {tuple(pixel_values.shape[1:])}, but the model reads {wanted}")
+            raise ValueError(f"images of {tuple(pixel_values.shape[1:])}, but the model reads {wanted}")
         patches = self.patch(pixel_values).flatten(2).transpose(1, 2)
         leading = self.leading.transpose(0, 1).expand(len(patches), -1, -1)
         tokens = torch.cat((leading, patches), 1) + self.position

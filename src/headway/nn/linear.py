@@ -1,4 +1,4 @@
-"""Linear layers: in float, and in eight bits for faster answers on a processor."""
+"""Linear layers: in float, and in eight bits for faster answers on a CPU."""
 
 import warnings
 
@@ -26,7 +26,7 @@ class Int8Linear(nn.Module):
     Weights are symmetric, w ≈ s_channel · q with q in −127 … 127. A token is divided by its largest number (by 1 at
     least where `lowest` is known), and one grid of 256 steps fits them all ("vector-wise", Dettmers et al. 2022,
     https://arxiv.org/abs/2208.07339): a token with outliers makes no other coarser, and no output depends on other
-    tokens, but where the processor's kernel finds its grid by itself (other than x86). For inference on a processor.
+    tokens, but where the CPU's kernel finds its grid by itself (other than x86). For inference on a CPU.
     """
 
     def __init__(self, linear: nn.Linear, lowest: float | None = None) -> None:

@@ -3,12 +3,12 @@
 from torch import Tensor, nn
 
 from headway.nn.attention import attention
+from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
 from headway.nn.cache import LayerCache
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
-from headway.nn.score_bias import ScoreBias
-from headway.nn.sight import EVERYWHERE, Sight
 
 __all__ = ["CrossAttention", "SelfAttention"]
 
@@ -27,7 +27,7 @@ class SelfAttention(nn.Module):
         head_dim: int | None = None,
         bias: bool = True,
         output_bias: bool | None = None,
-        sight: Sight = EVERYWHERE,
+        sight: AttentionPattern = EVERYWHERE,
         scale: float | None = None,
         dropout: float = 0.0,
     ) -> None:
@@ -46,7 +46,7 @@ class SelfAttention(nn.Module):
         packing: Packing,
         *,
         rotation: Rotation | None = None,
-        bias: ScoreBias | None = None,
+        bias: AttentionBias | None = None,
         cache: LayerCache | None = None,
     ) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model).
@@ -84,7 +84,7 @@ class SelfAttention(nn.Module):
         return self._attend(query, key, value, packing.firsts, packing, None)
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: ScoreBias | None
+        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: AttentionBias | None
     ) -> Tensor:
         probability = self.dropout if self.training else 0.0
         attended = attention(

@@ -65,9 +65,9 @@ _UNPACK = "Unpack it first."
 _NOT_TEXT = {  # the first bytes of a file -> what it is, and what to do
     b"PK\x03\x04": "a ZIP archive or an office document (.xlsx). Unpack it, or save the table as CSV (UTF-8).",
     b"\xd0\xcf\x11\xe0": f"an old Excel or Word document. {_CSV_REMEDY}",
-    b"\x89PNG": "a PNG picture, not a file of rows.",
-    b"\xff\xd8\xff": "a JPEG picture, not a file of rows.",
-    b"GIF8": "a GIF picture, not a file of rows.",
+    b"\x89PNG": "a PNG image, not a file of rows.",
+    b"\xff\xd8\xff": "a JPEG image, not a file of rows.",
+    b"GIF8": "a GIF image, not a file of rows.",
     b"%PDF": "a PDF document, not a file of rows.",
     b"BZh": f"compressed with bzip2, which is not read. {_UNPACK}",
     b"\xfd7zXZ": f"compressed with xz, which is not read. {_UNPACK}",

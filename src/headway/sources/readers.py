@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from headway.errors import DataError, reason_of
 from headway.sources.opening import DataFile, Format, format_of_name, open_file, open_pipe
-from headway.sources.rows import BadRow, BadRows, Faults, rows_of
+from headway.sources.rows import BadRow, BadRowPolicy, BadRows, rows_of
 from headway.sources.table import Places, Table
 
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["BadRow", "BadRows", "Faults", "Table", "read", "require", "stream"]
+__all__ = ["BadRow", "BadRowPolicy", "BadRows", "Table", "read", "require", "stream"]
 
 _SPLITS = {"train": "train", "valid": "validation", "dev": "validation", "val": "validation", "test": "test"}
 _READABLE = "CSV, TSV, JSON lines (.jsonl) and Parquet, each also gzipped (.gz)"
@@ -58,7 +58,7 @@ def require(source: str) -> None:
 
 
 def stream(
-    source: str | Path | BinaryIO, *, format: Format | None = None, faults: Faults | None = None
+    source: str | Path | BinaryIO, *, format: Format | None = None, faults: BadRowPolicy | None = None
 ) -> Iterator[dict[str, object]]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
@@ -75,7 +75,7 @@ def stream(
     Raises:
         DataError: As for `read`.
     """
-    faults = faults or Faults()
+    faults = faults or BadRowPolicy()
     if isinstance(source, str | Path) and str(source) != "-":
         yield from _stream_named(str(source), format, faults)
         return
@@ -87,7 +87,7 @@ def stream(
         yield row.values
 
 
-def _stream_named(source: str, format: Format | None, faults: Faults) -> Iterator[dict[str, object]]:
+def _stream_named(source: str, format: Format | None, faults: BadRowPolicy) -> Iterator[dict[str, object]]:
     if source.startswith("hub:"):
         for table in _read_hub(source).values():
             yield from table.rows
@@ -116,7 +116,7 @@ def _file(path: Path, *, with_text: bool) -> DataFile:
         raise DataError(f"{path}: no such file or folder.{_similar(path)}")
     format = format_of_name(path)
     if format is None or (format == "text" and not with_text):
-        with open_file(DataFile(path, path.name, "text")):  # a picture or archive is called what it is
+        with open_file(DataFile(path, path.name, "text")):  # an image or archive is called what it is
             pass
         reason = "plain text has no labels" if format == "text" else "its name does not end like a file of rows"
         raise DataError(f"{path.name}: {reason}. Headway reads {_READABLE}; rename or convert the file.")

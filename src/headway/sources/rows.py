@@ -13,7 +13,7 @@ from headway.errors import DataError
 from headway.sources.opening import FIELD_LIMIT, Format, Lines, place
 from headway.sources.parquet import parquet_batches
 
-__all__ = ["BadRow", "BadRows", "Faults", "Row", "rows_of"]
+__all__ = ["BadRow", "BadRowPolicy", "BadRows", "Row", "rows_of"]
 
 NAME_LIMIT = 1000
 """The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
@@ -57,7 +57,7 @@ class BadRows:
 
 
 @dataclass
-class Faults:
+class BadRowPolicy:
     """What happens to a row that cannot be used: an error, or, when asked for, it is skipped and remembered."""
 
     skip: bool = False
@@ -77,7 +77,7 @@ class Faults:
         return BadRows(self.count, tuple(self.listed))
 
 
-def rows_of(stream: BinaryIO, name: str, format: Format, faults: Faults) -> Iterator[Row]:
+def rows_of(stream: BinaryIO, name: str, format: Format, faults: BadRowPolicy) -> Iterator[Row]:
     """The rows of an open file or pipe.
 
     Raises:
@@ -85,13 +85,13 @@ def rows_of(stream: BinaryIO, name: str, format: Format, faults: Faults) -> Iter
     """
     if format == "parquet":
         return _parquet_rows(stream, name)
-    readers: dict[Format, Callable[[Lines, Faults], Iterator[Row]]] = {"jsonl": _json_rows, "text": _text_rows}
+    readers: dict[Format, Callable[[Lines, BadRowPolicy], Iterator[Row]]] = {"jsonl": _json_rows, "text": _text_rows}
     if format in readers:
         return readers[format](Lines(stream, name), faults)
     return _csv_rows(stream, Lines(stream, name), faults, "\t" if format == "tsv" else None)
 
 
-def _text_rows(lines: Lines, faults: Faults) -> Iterator[Row]:
+def _text_rows(lines: Lines, faults: BadRowPolicy) -> Iterator[Row]:
     for line in lines:
         if lines.problem:
             faults.report(place(lines.name, lines.number, 0), lines.problem)
@@ -100,7 +100,7 @@ def _text_rows(lines: Lines, faults: Faults) -> Iterator[Row]:
         lines.start_row()
 
 
-def _json_rows(lines: Lines, faults: Faults) -> Iterator[Row]:
+def _json_rows(lines: Lines, faults: BadRowPolicy) -> Iterator[Row]:
     number = 0
     for line in lines:
         if not line.isspace():
@@ -142,7 +142,7 @@ def _refuse_whole_json(line: str, name: str) -> None:
         )
 
 
-def _csv_rows(stream: BinaryIO, lines: Lines, faults: Faults, delimiter: str | None) -> Iterator[Row]:
+def _csv_rows(stream: BinaryIO, lines: Lines, faults: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:
     csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
     sample = stream.peek().decode(errors="replace").removeprefix("\ufeff")  # type: ignore[attr-defined]
     if delimiter is None:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from headway.errors import DataError, HeadwayError
 from headway.sources.opening import BATCH_BYTES, BATCH_ROWS, DataFile, open_file
 from headway.sources.parquet import parquet_batches
-from headway.sources.rows import BadRow, BadRows, Faults, Row, rows_of
+from headway.sources.rows import BadRow, BadRowPolicy, BadRows, Row, rows_of
 from headway.sources.schema import Schema
 from headway.sources.table import Places, Table
 
@@ -68,9 +68,9 @@ def _build(entry: Path, files: Sequence[DataFile], skip_bad_rows: bool) -> None:
     folder = Path(tempfile.mkdtemp(dir=entry.parent, prefix=".building-"))
     try:
         schema = Schema()
-        written = _write(folder, files, schema, Faults(skip_bad_rows))
+        written = _write(folder, files, schema, BadRowPolicy(skip_bad_rows))
         if written is None:  # a type or a column turned up that the first rows did not have
-            written = _write(folder, files, schema, Faults(skip_bad_rows), final=True)
+            written = _write(folder, files, schema, BadRowPolicy(skip_bad_rows), final=True)
         if written is None:
             raise DataError(f"{files[0].name} changed while it was read. Run the command again.")
         _refuse_nothing(files, written)
@@ -118,7 +118,7 @@ class _Chunk:
 
 
 def _write(
-    folder: Path, files: Sequence[DataFile], schema: Schema, faults: Faults, *, final: bool = False
+    folder: Path, files: Sequence[DataFile], schema: Schema, faults: BadRowPolicy, *, final: bool = False
 ) -> _Written | None:
     """Write all rows with the types of the first chunk; None when later chunks did not fit them.
 
@@ -147,7 +147,7 @@ def _write(
     return _Written(starts, rows, faults.seen()) if fits else None
 
 
-def _chunks(file: DataFile, faults: Faults) -> Iterator[_Chunk]:
+def _chunks(file: DataFile, faults: BadRowPolicy) -> Iterator[_Chunk]:
     with open_file(file) as stream:
         if file.format == "parquet":
             start = 1

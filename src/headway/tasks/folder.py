@@ -34,7 +34,7 @@ class RunFolder:
         self.run = self.own / "run.json"
         self.task = self.own / "task.json"
         self.curves = self.own / "curves.jsonl"
-        self.curves_picture = self.own / "curves.png"
+        self.curves_image = self.own / "curves.png"
         self.tensorboard = self.own / "tensorboard"
         self.record = self.own / "record.json"
         self.report = self.own / "report.html"
@@ -75,7 +75,7 @@ class RunFolder:
             self._check_same(request)
             return
         self.states.remove()
-        for file in (self.curves, self.record, self.report, self.curves_picture, *self.tensorboard.glob("events.*")):
+        for file in (self.curves, self.record, self.report, self.curves_image, *self.tensorboard.glob("events.*")):
             file.unlink(missing_ok=True)
         write_atomically(self.run, json.dumps(request, indent=2) + "\n")
 

@@ -14,7 +14,7 @@ from headway.settings import Settings
 from headway.training.events import Event, Listener
 from headway.training.interruption import watch_signals
 from headway.training.optimizer import Optimizer, freeze
-from headway.training.state import Progress, StateFolder
+from headway.training.state import StateFolder, TrainState
 
 __all__ = ["Job", "planned_steps", "train"]
 
@@ -65,7 +65,7 @@ def train(
     *,
     on_step: Callable[[int, float], None] = lambda step, tokens_per_second: None,
     resume: bool = False,
-) -> Progress:
+) -> TrainState:
     """Train until the planned epochs are done or validation has stopped improving, and restore the best weights.
 
     Args:
@@ -80,7 +80,7 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
         TrainingError: The loss or the gradient stays non-finite.
     """
-    freeze(job.model, settings.freeze_blocks)
+    freeze(job.model, settings.freeze_layers)
     run = _Run(job, settings, states, listeners)
     if resume and states.exists():
         run.progress = states.load(job.model, run.optimizer)
@@ -119,7 +119,7 @@ class _Run(Generic[BatchType]):
     ) -> None:
         self.job, self.settings, self.states, self.listeners = job, settings, states, listeners
         self.optimizer = Optimizer(job.model, settings)
-        self.progress = Progress()
+        self.progress = TrainState()
         self.total_steps = planned_steps(job, settings.epochs)
         per_epoch = math.ceil(job.steps_in_epoch(0) / settings.evaluations_per_epoch)
         self.evaluation_interval = max(1, min(per_epoch, MAX_STEPS_BETWEEN_EVALUATIONS))

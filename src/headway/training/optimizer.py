@@ -57,7 +57,7 @@ def freeze(model: nn.Module, num_blocks: int) -> None:
     depth = depths(model)
     blocks = max(depth.values(), default=1) - 1
     if num_blocks > blocks:
-        raise SettingsError(f"freeze_blocks = {num_blocks}: this model has {blocks} blocks.")
+        raise SettingsError(f"freeze_layers = {num_blocks}: this model has {blocks} blocks.")
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(num_blocks == 0 or depth[name] > num_blocks)
 
@@ -175,4 +175,4 @@ def _parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, An
 
 def warmup_steps(total_steps: int, settings: Settings) -> int:
     """Steps in which the learning rate rises."""
-    return round(total_steps * settings.warmup_share)
+    return round(total_steps * settings.warmup_ratio)

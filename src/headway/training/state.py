@@ -16,11 +16,11 @@ from headway.errors import CheckpointError
 from headway.files import replacing
 from headway.training.optimizer import Optimizer
 
-__all__ = ["Progress", "StateFolder", "seed_everything"]
+__all__ = ["StateFolder", "TrainState", "seed_everything"]
 
 
 @dataclass
-class Progress:
+class TrainState:
     """How far a run has come."""
 
     step: int = 0
@@ -58,7 +58,7 @@ class StateFolder:
         """Whether there is a state to go on from."""
         return self.state_file.is_file()
 
-    def save(self, model: nn.Module, optimizer: Optimizer, progress: Progress) -> None:
+    def save(self, model: nn.Module, optimizer: Optimizer, progress: TrainState) -> None:
         """Write the state and forget best weights that it no longer needs."""
         state = {
             "model": model.state_dict(),
@@ -73,7 +73,7 @@ class StateFolder:
             if file != self._best_file(progress.best_step):
                 file.unlink(missing_ok=True)
 
-    def load(self, model: nn.Module, optimizer: Optimizer) -> Progress:
+    def load(self, model: nn.Module, optimizer: Optimizer) -> TrainState:
         """Put a saved state back, random generators included.
 
         Raises:
@@ -84,17 +84,17 @@ class StateFolder:
             model.load_state_dict(state["model"])
             optimizer.load_state_dict(state["optimizer"])
             _restore_random_states(state["random"])
-            return Progress(**state["progress"])
+            return TrainState(**state["progress"])
         except (RuntimeError, KeyError, TypeError, ValueError) as error:
             raise self._damaged(error) from error
 
-    def peek(self) -> Progress:
+    def peek(self) -> TrainState:
         """How far the saved run had come.
 
         Raises:
             CheckpointError: The file is damaged.
         """
-        return Progress(**self._read(mmap=True)["progress"])
+        return TrainState(**self._read(mmap=True)["progress"])
 
     def save_best(self, model: nn.Module, step: int) -> None:
         """Keep the weights of the best validation so far."""

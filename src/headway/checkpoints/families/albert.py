@@ -3,18 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
+from tokenizers import AddedToken, normalizers
+
 from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import encoder_config, encoder_settings, model_config, model_settings
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.models.config import Architecture, Head, Stack
+from headway.checkpoints.rules import Alias, Concat, Drop, Rename
+from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
 from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
-from tokenizers import AddedToken, normalizers
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     config.require("inner_group_num", 1, "groups of several blocks are not supported; no published model has them")
     config = config.assuming(
         vocab_size=30000,
@@ -31,12 +32,12 @@ def _architecture(config: ConfigReader) -> Architecture:
         "distinct_blocks": config.size("num_hidden_groups", 1, most=settings["num_layers"]),
         "feed_forward_output_dropout": 0.0,
     }
-    head = Head(dropout=config.share("classifier_dropout_prob", 0.1))
-    return Architecture(encoder=Stack(**settings), head=head, **model_settings(config))
+    head = ClassificationHeadConfig(dropout=config.share("classifier_dropout_prob", 0.1))
+    return ModelConfig(encoder=StackConfig(**settings), head=head, **model_settings(config))
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    stack = architecture.reader
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    stack = architecture.input_stack
     config = encoder_config(stack) | model_config(architecture)
     config |= {
         "embedding_size": stack.embedding_size,
@@ -113,7 +114,7 @@ FAMILY = Family(
         Rename("albert.embeddings.token_type_embeddings", "encoder.embeddings.token_type"),
         Rename("albert.embeddings.LayerNorm", "encoder.embeddings.norm"),
         Rename("albert.encoder.embedding_hidden_mapping_in", "encoder.embeddings.projection"),
-        Fuse(
+        Concat(
             (
                 f"{_THEIR_LAYER}.attention.query",
                 f"{_THEIR_LAYER}.attention.key",

@@ -6,8 +6,8 @@ from typing import Any
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.roberta import byte_level_pieces
 from headway.checkpoints.family import Family, Size
-from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Row, Rule, Spare
-from headway.models.config import Architecture, Head, LanguageHead, Stack
+from headway.checkpoints.rules import Alias, Concat, Copy, Drop, Optional, Rename, Rule, Unsqueeze
+from headway.models.config import ClassificationHeadConfig, LMHeadConfig, ModelConfig, StackConfig
 from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["FAMILY", "model_config", "model_rules", "read_head", "read_model", "read_stack", "stack_rules"]
@@ -16,8 +16,8 @@ _POSITION_OFFSET = 2
 
 
 def read_model(
-    config: ConfigReader, *, head: Head | None = None, logits_bias: bool = True, **differences: Any
-) -> Architecture:
+    config: ConfigReader, *, head: ClassificationHeadConfig | None = None, logits_bias: bool = True, **differences: Any
+) -> ModelConfig:
     """An encoder and a decoder by the keys that BART gave them.
 
     Args:
@@ -27,11 +27,11 @@ def read_model(
         differences: Settings of both stacks that the family has of its own.
     """
     decoder = read_stack(config, "decoder", **differences)
-    return Architecture(
+    return ModelConfig(
         encoder=read_stack(config, "encoder", **differences),
         decoder=replace(decoder, causal=True, memory_width=decoder.d_model),
         head=head,
-        language_head=LanguageHead(tied=config.flag("tie_word_embeddings", True), bias=logits_bias),
+        lm_head=LMHeadConfig(tied=config.flag("tie_word_embeddings", True), bias=logits_bias),
         shared_embedding=config.flag("share_encoder_decoder_embeddings", True),
         initializer_std=config.positive("init_std", 0.02),
         pad_id=config.index("pad_token_id", 1),
@@ -39,9 +39,9 @@ def read_model(
     )
 
 
-def read_head(config: ConfigReader) -> Head:
+def read_head(config: ConfigReader) -> ClassificationHeadConfig:
     """The classification head of the families that have one."""
-    return Head(
+    return ClassificationHeadConfig(
         pooling="last",
         end_id=config.first_index("eos_token_id", 2),
         dropout=config.share("classifier_dropout", 0.0),
@@ -49,7 +49,7 @@ def read_head(config: ConfigReader) -> Head:
     )
 
 
-def read_stack(config: ConfigReader, part: str, **differences: Any) -> Stack:
+def read_stack(config: ConfigReader, part: str, **differences: Any) -> StackConfig:
     """One half of it, `encoder` or `decoder`."""
     d_model, num_heads = config.width("d_model", 1024, f"{part}_attention_heads", 16)
     odd = f'"d_model" {d_model} is odd, and sinusoidal positions come in pairs: this is not supported.'
@@ -72,13 +72,13 @@ def read_stack(config: ConfigReader, part: str, **differences: Any) -> Stack:
         "attention_dropout": config.share("attention_dropout", 0.0),
         "feed_forward_dropout": config.share("activation_dropout", 0.0),
     }
-    return Stack(**(settings | differences))
+    return StackConfig(**(settings | differences))
 
 
-def model_config(architecture: Architecture) -> dict[str, Any]:
+def model_config(architecture: ModelConfig) -> dict[str, Any]:
     """The keys that `read_model` reads."""
     config: dict[str, Any] = {
-        "tie_word_embeddings": architecture.language_head is None or architecture.language_head.tied,
+        "tie_word_embeddings": architecture.lm_head is None or architecture.lm_head.tied,
         "init_std": architecture.initializer_std,
         "pad_token_id": architecture.padding_id,
         "decoder_start_token_id": architecture.start_id,
@@ -110,14 +110,14 @@ def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[R
         Rename(f"{theirs}.embed_positions", f"{ours}.embeddings.position"),
         Rename(f"{theirs}.layernorm_embedding", f"{ours}.embeddings.norm"),
         Rename(f"{theirs}.layer_norm", f"{ours}.final_norm"),
-        Fuse(
+        Concat(
             (f"{layer}.self_attn.q_proj", f"{layer}.self_attn.k_proj", f"{layer}.self_attn.v_proj"),
             f"{block}.self_attention.query_key_value",
         ),
         Rename(f"{layer}.self_attn.out_proj", f"{block}.self_attention.output"),
         Rename(f"{layer}.self_attn_layer_norm", f"{block}.self_attention_norm"),
         Rename(f"{layer}.encoder_attn.q_proj", f"{block}.cross_attention.query"),
-        Fuse(
+        Concat(
             (f"{layer}.encoder_attn.k_proj", f"{layer}.encoder_attn.v_proj"),
             f"{block}.cross_attention.key_value",
         ),
@@ -129,9 +129,9 @@ def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[R
     )
 
 
-def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
+def model_rules(architecture: ModelConfig) -> tuple[Rule, ...]:
     """The names of the whole model's weights."""
-    head = architecture.language_head
+    head = architecture.lm_head
     if architecture.shared_embedding:
         # Readers that do not tie the head do not tie the embeddings either.
         untied = head is not None and not head.tied
@@ -150,12 +150,12 @@ def model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         Drop("model.{stack}.version"),
         *embeddings,
         *stack_rules(),
-        Row("final_logits_bias", "language_head.bias"),
-        Rename("lm_head.weight", "language_head.weight"),
-        Spare("lm_head.weight"),
+        Unsqueeze("final_logits_bias", "lm_head.bias"),
+        Rename("lm_head.weight", "lm_head.weight"),
+        Optional("lm_head.weight"),
         Rename("classification_head.dense", "pooler.dense"),
         Rename("classification_head.out_proj", "classification_head"),
-        *(() if head else (Spare("final_logits_bias"),)),
+        *(() if head else (Optional("final_logits_bias"),)),
     )
 
 

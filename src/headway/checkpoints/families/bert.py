@@ -5,8 +5,8 @@ from typing import Any
 
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family, Size
-from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare
-from headway.models.config import Architecture, Head, LanguageHead, Stack
+from headway.checkpoints.rules import Alias, Concat, Copy, Drop, Optional, Rename, Rule
+from headway.models.config import ClassificationHeadConfig, LMHeadConfig, ModelConfig, StackConfig
 from headway.nn.layers import Activation
 from headway.tokenizers.formats.vocabularies import WordPieces
 from headway.tokenizers.tokenizer import Tokenizer
@@ -14,6 +14,8 @@ from headway.tokenizers.tokenizer import Tokenizer
 __all__ = [
     "FAMILY",
     "block_rules",
+    "causal_decoder",
+    "causal_decoder_config",
     "encoder_config",
     "encoder_settings",
     "head_dropout",
@@ -21,8 +23,6 @@ __all__ = [
     "model_config",
     "model_settings",
     "word_pieces",
-    "writer",
-    "writer_config",
 ]
 
 
@@ -46,7 +46,7 @@ def encoder_settings(config: ConfigReader) -> dict[str, Any]:
     }
 
 
-def encoder_config(stack: Stack) -> dict[str, Any]:
+def encoder_config(stack: StackConfig) -> dict[str, Any]:
     """The keys that `encoder_settings` reads."""
     return {
         "vocab_size": stack.vocabulary_size,
@@ -72,7 +72,7 @@ def model_settings(config: ConfigReader, pad_id: int = 0) -> dict[str, Any]:
     }
 
 
-def model_config(architecture: Architecture) -> dict[str, Any]:
+def model_config(architecture: ModelConfig) -> dict[str, Any]:
     """The keys that `model_settings` and `head_dropout` read."""
     config = {"initializer_range": architecture.initializer_std, "pad_token_id": architecture.pad_id}
     return config if architecture.head is None else config | {"classifier_dropout": architecture.head.dropout}
@@ -99,7 +99,7 @@ def block_rules(base: str) -> tuple[Rule, ...]:
         Rename(f"{base}.embeddings.position_embeddings", "{stack}.embeddings.position"),
         Rename(f"{base}.embeddings.token_type_embeddings", "{stack}.embeddings.token_type"),
         Rename(f"{base}.embeddings.LayerNorm", "{stack}.embeddings.norm"),
-        Fuse(
+        Concat(
             (
                 f"{theirs}.attention.self.query",
                 f"{theirs}.attention.self.key",
@@ -110,7 +110,7 @@ def block_rules(base: str) -> tuple[Rule, ...]:
         Rename(f"{theirs}.attention.output.dense", f"{ours}.self_attention.output"),
         Rename(f"{theirs}.attention.output.LayerNorm", f"{ours}.self_attention_norm"),
         Rename(f"{theirs}.crossattention.self.query", f"{ours}.cross_attention.query"),
-        Fuse(
+        Concat(
             (f"{theirs}.crossattention.self.key", f"{theirs}.crossattention.self.value"),
             f"{ours}.cross_attention.key_value",
         ),
@@ -122,21 +122,21 @@ def block_rules(base: str) -> tuple[Rule, ...]:
     )
 
 
-def writer(
+def causal_decoder(
     config: ConfigReader, settings: dict[str, Any], model: dict[str, Any], transform: Activation
-) -> Architecture:
+) -> ModelConfig:
     """The same stack as a decoder, with a head that scores words after a dense layer with `transform`."""
-    stack = Stack(**settings, causal=True)
+    stack = StackConfig(**settings, causal=True)
     memory_width = config.size("cross_attention_hidden_size", stack.d_model, most=2**16)
     if config.flag("add_cross_attention", False):
         stack = replace(stack, memory_width=memory_width)
-    head = LanguageHead(tied=config.flag("tie_word_embeddings", True), bias=True, transform=transform)
-    return Architecture(decoder=stack, language_head=head, start_id=config.index("bos_token_id", 0), **model)
+    head = LMHeadConfig(tied=config.flag("tie_word_embeddings", True), bias=True, transform=transform)
+    return ModelConfig(decoder=stack, lm_head=head, start_id=config.index("bos_token_id", 0), **model)
 
 
-def writer_config(architecture: Architecture) -> dict[str, Any]:
+def causal_decoder_config(architecture: ModelConfig) -> dict[str, Any]:
     """The keys that make the difference between an encoder and a decoder."""
-    decoder, head = architecture.decoder, architecture.language_head
+    decoder, head = architecture.decoder, architecture.lm_head
     if decoder is None:
         return {"is_decoder": False}
     return {
@@ -146,37 +146,39 @@ def writer_config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     settings, model = encoder_settings(config), model_settings(config)
     if config.flag("is_decoder", False):
-        return writer(config, settings, model, settings["activation"])
-    return Architecture(encoder=Stack(**settings), head=Head(dropout=head_dropout(config)), **model)
+        return causal_decoder(config, settings, model, settings["activation"])
+    return ModelConfig(
+        encoder=StackConfig(**settings), head=ClassificationHeadConfig(dropout=head_dropout(config)), **model
+    )
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    return encoder_config(architecture.reader) | model_config(architecture) | writer_config(architecture)
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    return encoder_config(architecture.input_stack) | model_config(architecture) | causal_decoder_config(architecture)
 
 
 def language_head_rules(
-    architecture: Architecture, transform: str, norm: str, decoder: str, bias: str
+    architecture: ModelConfig, transform: str, norm: str, decoder: str, bias: str
 ) -> tuple[Rule, ...]:
     """The names of a head that scores words, spare in a model without one."""
-    head = architecture.language_head
+    head = architecture.lm_head
     copies: tuple[Rule, ...] = ()
     if head is not None and head.tied:
         copies = (Copy(f"{decoder}.bias", of=bias),)
     elif head is not None:
         # The bias has two names; where they are not tied, it is the matrix's own that is added.
         bias, unused = f"{decoder}.bias", bias
-        copies = (Copy(unused, of=bias, written=True), Spare(unused))
-    spares = () if head is not None else tuple(Spare(name) for name in (transform, norm, bias, decoder))
+        copies = (Copy(unused, of=bias, written=True), Optional(unused))
+    spares = () if head is not None else tuple(Optional(name) for name in (transform, norm, bias, decoder))
     return (
-        Rename(transform, "language_head.dense"),
-        Rename(norm, "language_head.norm"),
-        Rename(bias, "language_head.bias"),
-        Rename(f"{decoder}.weight", "language_head.weight"),
+        Rename(transform, "lm_head.dense"),
+        Rename(norm, "lm_head.norm"),
+        Rename(bias, "lm_head.bias"),
+        Rename(f"{decoder}.weight", "lm_head.weight"),
         *copies,
-        *(spares or (Spare(f"{decoder}.weight"),)),
+        *(spares or (Optional(f"{decoder}.weight"),)),
     )
 
 
@@ -209,7 +211,7 @@ def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     return (
         *block_rules("bert"),
         Alias("pooler", "bert.pooler"),
@@ -222,7 +224,7 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
         ),
         # A head of pretraining, and a pooler that only a classifier has.
         Drop("cls.seq_relationship"),
-        Spare("bert.pooler"),
+        Optional("bert.pooler"),
         Rename("bert.pooler.dense", "pooler.dense"),
         Rename("classifier", "classification_head"),
     )
@@ -232,7 +234,7 @@ FAMILY = Family(
     model_types={"bert": "Bert"},
     from_scratch={"classification": _from_scratch},
     tokenizers={"BertTokenizer": word_pieces},
-    writer="LMHeadModel",
+    generative="LMHeadModel",
     architecture=_architecture,
     config=_config,
     weights=_weights,

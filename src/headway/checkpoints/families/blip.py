@@ -1,4 +1,4 @@
-"""BLIP (Li et al. 2022, https://arxiv.org/abs/2201.12086): an encoder of pictures and a decoder that captions them."""
+"""BLIP (Li et al. 2022, https://arxiv.org/abs/2201.12086): an encoder of images and a decoder that captions them."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,39 +12,39 @@ from headway.checkpoints.families.bert import (
     word_pieces,
 )
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Drop, Rename, Rule, Spare, nested
-from headway.models.config import Architecture, LanguageHead, Patches, Stack
+from headway.checkpoints.rules import Drop, Optional, Rename, Rule, nested
+from headway.models.config import LMHeadConfig, ModelConfig, PatchConfig, StackConfig
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     vision = config.inside("vision_config")
     text = config.inside("text_config").assuming(
         vocab_size=30524, num_attention_heads=8, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
     )
     settings = encoder_settings(text) | {"num_token_types": 0}
     encoder = _image_encoder(vision)
-    decoder = Stack(**settings, causal=True, memory_width=encoder.d_model)
+    decoder = StackConfig(**settings, causal=True, memory_width=encoder.d_model)
     text.require("encoder_hidden_size", encoder.d_model, "the text part must read vectors of the image part's width")
     # Either file's word for it suffices.
     tied = [each.flag("tie_word_embeddings", True) for each in (config, text)]
-    head = LanguageHead(tied=any(tied), bias=True, transform=text.activation("hidden_act", "gelu"))
-    return Architecture(
+    head = LMHeadConfig(tied=any(tied), bias=True, transform=text.activation("hidden_act", "gelu"))
+    return ModelConfig(
         encoder=encoder,
         decoder=decoder,
-        language_head=head,
+        lm_head=head,
         initializer_std=config.positive("initializer_range", 0.02),
         pad_id=text.index("pad_token_id", 0),
         start_id=text.index("bos_token_id", 30522),
     )
 
 
-def _image_encoder(config: ConfigReader) -> Stack:
+def _image_encoder(config: ConfigReader) -> StackConfig:
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
     image_size = config.size("image_size", 384, most=2**13)
-    patches = Patches(image_size=image_size, patch_size=config.size("patch_size", 16, most=image_size))
-    return Stack(
+    patches = PatchConfig(image_size=image_size, patch_size=config.size("patch_size", 16, most=image_size))
+    return StackConfig(
         patches=patches,
         max_positions=patches.num_tokens,
         d_model=d_model,
@@ -60,8 +60,8 @@ def _image_encoder(config: ConfigReader) -> Stack:
     )
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    encoder, decoder, head = architecture.encoder, architecture.decoder, architecture.language_head
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    encoder, decoder, head = architecture.encoder, architecture.decoder, architecture.lm_head
     assert encoder is not None
     assert encoder.patches is not None
     assert decoder is not None
@@ -108,7 +108,7 @@ _IMAGE_RULES: tuple[Rule, ...] = (
 )
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     text = (
         *block_rules("bert"),
         *language_head_rules(
@@ -118,7 +118,7 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
             "cls.predictions.decoder",
             "cls.predictions.bias",
         ),
-        Spare("bert.pooler"),
+        Optional("bert.pooler"),
     )
     return (
         Drop("vision_model.embeddings.position_ids"),
@@ -136,7 +136,7 @@ FAMILY = Family(
         "do_convert_rgb": True,
         "size": {"height": 384, "width": 384},
         "resample": 3,
-        # Of the pictures that CLIP (Radford et al. 2021) was trained on.
+        # Of the images that CLIP (Radford et al. 2021) was trained on.
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     },

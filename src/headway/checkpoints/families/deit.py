@@ -5,28 +5,28 @@ from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.families.vit import image_config, image_encoder, image_rules
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Rename, Rule
-from headway.models.config import Architecture, Head
+from headway.models.config import ClassificationHeadConfig, ModelConfig
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     classes = config.config.get("architectures")
     distilled = isinstance(classes, list) and any(str(name).endswith("WithTeacher") for name in classes)
-    head = Head(pooling="first_two" if distilled else "first", pooler=False, dropout=0.0)
-    return Architecture(encoder=image_encoder(config, leading_tokens=2), head=head, **model_settings(config))
+    head = ClassificationHeadConfig(pooling="first_two" if distilled else "first", pooler=False, dropout=0.0)
+    return ModelConfig(encoder=image_encoder(config, leading_tokens=2), head=head, **model_settings(config))
 
 
-def _classifier(architecture: Architecture) -> str:
+def _classifier(architecture: ModelConfig) -> str:
     return "ForImageClassification" + ("WithTeacher" if _is_distilled(architecture) else "")
 
 
-def _is_distilled(architecture: Architecture) -> bool:
+def _is_distilled(architecture: ModelConfig) -> bool:
     """Whether the token that learned from a teacher has a layer of its own that scores."""
     return architecture.head is not None and architecture.head.pooling == "first_two"
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     scores: tuple[Rule, ...] = (Rename("classifier", "classification_head"),)
     if _is_distilled(architecture):
         scores = (

@@ -5,15 +5,15 @@ from typing import Any
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings, word_pieces
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename
-from headway.models.config import Architecture, Head, Stack
+from headway.checkpoints.rules import Alias, Concat, Drop, Rename
+from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     d_model, num_heads = config.width("dim", 768, "n_heads", 12)
-    encoder = Stack(
+    encoder = StackConfig(
         vocabulary_size=config.size("vocab_size", 30522, most=2**24),
         d_model=d_model,
         d_ff=config.size("hidden_dim", 3072, most=2**18),
@@ -25,12 +25,12 @@ def _architecture(config: ConfigReader) -> Architecture:
         attention_output_dropout=0.0,
         attention_dropout=config.share("attention_dropout", 0.1),
     )
-    head = Head(activation="relu", dropout=config.share("seq_classif_dropout", 0.2))
-    return Architecture(encoder=encoder, head=head, **model_settings(config))
+    head = ClassificationHeadConfig(activation="relu", dropout=config.share("seq_classif_dropout", 0.2))
+    return ModelConfig(encoder=encoder, head=head, **model_settings(config))
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    stack, head = architecture.reader, architecture.head
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    stack, head = architecture.input_stack, architecture.head
     return {
         "vocab_size": stack.vocabulary_size,
         "dim": stack.d_model,
@@ -67,7 +67,7 @@ FAMILY = Family(
         Rename("distilbert.embeddings.word_embeddings", "encoder.embeddings.token"),
         Rename("distilbert.embeddings.position_embeddings", "encoder.embeddings.position"),
         Rename("distilbert.embeddings.LayerNorm", "encoder.embeddings.norm"),
-        Fuse(
+        Concat(
             (
                 f"{_THEIR_LAYER}.attention.q_lin",
                 f"{_THEIR_LAYER}.attention.k_lin",

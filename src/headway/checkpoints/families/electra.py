@@ -14,23 +14,23 @@ from headway.checkpoints.families.bert import (
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
-from headway.models.config import Architecture, Head, Stack
+from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     config = config.assuming(hidden_size=256, num_attention_heads=4, intermediate_size=1024)
     config.require("is_decoder", False, "as a decoder the family is not supported")
     settings = encoder_settings(config)
     size = config.size("embedding_size", 128, most=2**16)
     settings["embedding_size"] = None if size == settings["d_model"] else size
-    head = Head(activation="gelu", dropout=head_dropout(config), dropout_before_pooler=True)
-    return Architecture(encoder=Stack(**settings), head=head, **model_settings(config))
+    head = ClassificationHeadConfig(activation="gelu", dropout=head_dropout(config), dropout_before_pooler=True)
+    return ModelConfig(encoder=StackConfig(**settings), head=head, **model_settings(config))
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    stack = architecture.reader
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    stack = architecture.input_stack
     size = {"embedding_size": stack.embedding_size or stack.d_model}
     return encoder_config(stack) | model_config(architecture) | size
 

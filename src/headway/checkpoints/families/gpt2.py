@@ -4,18 +4,18 @@ from typing import Any
 
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Rename, Rule, Spare, Transpose
-from headway.models.config import Architecture, Head, LanguageHead, Stack
+from headway.checkpoints.rules import Alias, Drop, Optional, Rename, Rule, Transpose
+from headway.models.config import ClassificationHeadConfig, LMHeadConfig, ModelConfig, StackConfig
 from headway.tokenizers.formats.vocabularies import ByteLevelPieces
 
 __all__ = ["FAMILY", "byte_level_pieces"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     config.require("scale_attn_weights", True, "undivided attention scores are not supported")
     config.require("scale_attn_by_inverse_layer_idx", False, "scores divided by the layer's number are not supported")
     d_model, num_heads = config.width("n_embd", 768, "n_head", 12)
-    decoder = Stack(
+    decoder = StackConfig(
         vocabulary_size=config.size("vocab_size", 50257, most=2**24),
         d_model=d_model,
         d_ff=config.size("n_inner", 4 * d_model, most=2**18),
@@ -33,18 +33,18 @@ def _architecture(config: ConfigReader) -> Architecture:
         embedding_dropout=config.share("embd_pdrop", 0.1),
         attention_dropout=config.share("attn_pdrop", 0.1),
     )
-    return Architecture(
+    return ModelConfig(
         decoder=decoder,
-        head=Head(pooling="last", pooler=False, bias=False, dropout=0.0),
-        language_head=LanguageHead(tied=config.flag("tie_word_embeddings", True)),
+        head=ClassificationHeadConfig(pooling="last", pooler=False, bias=False, dropout=0.0),
+        lm_head=LMHeadConfig(tied=config.flag("tie_word_embeddings", True)),
         initializer_std=config.positive("initializer_range", 0.02),
         pad_id=config.index("pad_token_id", 50256),
         start_id=config.index("bos_token_id", 50256),
     )
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    stack, head = architecture.decoder, architecture.language_head
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    stack, head = architecture.decoder, architecture.lm_head
     assert stack is not None
     return {
         "vocab_size": stack.vocabulary_size,
@@ -93,8 +93,8 @@ _WEIGHTS: tuple[Rule, ...] = (
     Transpose(f"{_THEIR_LAYER}.mlp.c_proj", f"{_OUR_BLOCK}.feed_forward.down"),
     Rename("transformer.ln_f", "{stack}.final_norm"),
     Rename("score", "classification_head"),
-    Rename("lm_head.weight", "language_head.weight"),
-    Spare("lm_head.weight"),
+    Rename("lm_head.weight", "lm_head.weight"),
+    Optional("lm_head.weight"),
 )
 
 
@@ -114,7 +114,7 @@ def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
 FAMILY = Family(
     model_types={"gpt2": "GPT2"},
     tokenizers={"GPT2Tokenizer": byte_level_pieces},
-    writer="LMHeadModel",
+    generative="LMHeadModel",
     architecture=_architecture,
     config=_config,
     weights=_WEIGHTS,

@@ -4,14 +4,14 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.tokenizers.formats.sentencepiece import SentencePieces, SentencePiecesWithIds, fairseq_pieces
 from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     return read_model(
         config.assuming(vocab_size=128112, scale_embedding=True, activation_function="relu", attention_dropout=0.1),
         logits_bias=False,

@@ -7,18 +7,18 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.tokenizers.formats.sentencepiece import SentencePiecesWithIds
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     config = config.assuming(vocab_size=58101, pad_token_id=58100, decoder_start_token_id=58100)
     return read_model(config, positions="sinusoidal", embedding_norm=False)
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
+def _config(architecture: ModelConfig) -> dict[str, Any]:
     assert architecture.decoder is not None
     return model_config(architecture) | {
         "share_encoder_decoder_embeddings": architecture.shared_embedding,
@@ -42,7 +42,7 @@ def _pieces(config: ConfigReader) -> SentencePiecesWithIds:
 FAMILY = Family(
     model_types={"marian": "Marian"},
     tokenizers={"MarianTokenizer": _pieces},
-    writer="MTModel",
+    generative="MTModel",
     architecture=_architecture,
     config=_config,
     # Sinusoids need no weights; some checkpoints hold them all the same.

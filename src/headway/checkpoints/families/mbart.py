@@ -5,7 +5,7 @@ from dataclasses import replace
 from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_head, read_model
 from headway.checkpoints.family import Family
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.tokenizers.formats.sentencepiece import SentencePieces, fairseq_pieces
 from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
@@ -44,7 +44,7 @@ def _with_languages(codes: tuple[str, ...], single: str, pair: str) -> SentenceP
     )
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     model = read_model(config, head=read_head(config), position_offset=2, pre_norm=True, final_norm=True)
     # Texts end with their language, and the decoder begins with it: no one token starts them all.
     return replace(model, starts_with_last=True)

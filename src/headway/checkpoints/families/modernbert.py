@@ -6,7 +6,7 @@ from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Rename
-from headway.models.config import Architecture, Head, Pooling, Stack
+from headway.models.config import ClassificationHeadConfig, ModelConfig, Pooling, StackConfig
 
 __all__ = ["FAMILY"]
 
@@ -15,7 +15,7 @@ _STRETCHED = "stretched rotary positions are not supported"
 _POOLINGS: dict[str, Pooling] = {"cls": "first", "mean": "mean"}
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12, paired=True)
     num_layers = config.size("num_hidden_layers", 22, most=1000)
     every = config.size("global_attn_every_n_layers", 3, most=1000)
@@ -24,7 +24,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     thetas = {kind: _theta(config, kind, key, base) for kind, key, base in _THETAS}
     window = config.size("local_attention", 128, most=2**20, least=2) // 2
     attention_dropout = config.share("attention_dropout", 0.0)
-    encoder = Stack(
+    encoder = StackConfig(
         vocabulary_size=config.size("vocab_size", 50368, most=2**24),
         d_model=d_model,
         d_ff=config.size("intermediate_size", 1152, most=2**18),
@@ -49,14 +49,14 @@ def _architecture(config: ConfigReader) -> Architecture:
         feed_forward_dropout=config.share("mlp_dropout", 0.0),
         attention_dropout=attention_dropout,
     )
-    head = Head(
+    head = ClassificationHeadConfig(
         pooling=config.choice("classifier_pooling", "cls", _POOLINGS),
         activation=config.activation("classifier_activation", "gelu"),
         pooler_bias=config.flag("classifier_bias", False),
         pooler_norm=True,
         dropout=config.share("classifier_dropout", 0.0),
     )
-    return Architecture(encoder=encoder, head=head, **model_settings(config, pad_id=50283))
+    return ModelConfig(encoder=encoder, head=head, **model_settings(config, pad_id=50283))
 
 
 # The kind of layer, the key that gave its theta before `rope_parameters` did, and the default.
@@ -69,8 +69,8 @@ def _theta(config: ConfigReader, kind: str, old_key: str, default: float) -> flo
     return rope.positive("rope_theta", config.positive(old_key, default))
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    a, head = architecture.reader, architecture.head or Head()
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    a, head = architecture.input_stack, architecture.head or ClassificationHeadConfig()
     windows, thetas = a.windows or (), a.rotary_thetas or ()
     kinds = [_GLOBAL if window is None else _LOCAL for window in windows]
     defaults = {kind: default for kind, _, default in _THETAS}

@@ -9,19 +9,19 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_model
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.nn.positions import sinusoids
 from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     config = config.assuming(pad_token_id=0, decoder_start_token_id=0)
     return read_model(config, positions="sinusoidal", pre_norm=True, final_norm=True, embedding_norm=False)
 
 
-def _sinusoids(architecture: Architecture) -> dict[str, Tensor]:
+def _sinusoids(architecture: ModelConfig) -> dict[str, Tensor]:
     stacks = {"encoder": architecture.encoder, "decoder": architecture.decoder}
     return {
         f"model.{name}.embed_positions.weight": sinusoids(torch.arange(stack.max_positions), stack.d_model)

@@ -9,18 +9,18 @@ from typing import Any
 from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bert import (
     block_rules,
+    causal_decoder,
+    causal_decoder_config,
     encoder_config,
     encoder_settings,
     head_dropout,
     language_head_rules,
     model_config,
     model_settings,
-    writer,
-    writer_config,
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule
-from headway.models.config import Architecture, Head, Stack
+from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
 from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces, fairseq_pieces
 from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
 
@@ -30,7 +30,7 @@ _SINGLE = "{bos_token} $A {eos_token}"
 _PAIR = "{bos_token} $A {eos_token} {eos_token} $B {eos_token}"
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     if config.config.get("model_type") == "roberta":
         config = config.assuming(vocab_size=50265)
     model = model_settings(config, pad_id=1)
@@ -38,18 +38,18 @@ def _architecture(config: ConfigReader) -> Architecture:
     rows = config.size("max_position_embeddings", 512, most=2**20, least=offset + 1)
     settings = encoder_settings(config) | {"max_positions": rows - offset, "position_offset": offset}
     if config.flag("is_decoder", False):
-        return writer(config, settings, model, "gelu")
-    head = Head(dropout=head_dropout(config), dropout_before_pooler=True)
-    return Architecture(encoder=Stack(**settings), head=head, **model)
+        return causal_decoder(config, settings, model, "gelu")
+    head = ClassificationHeadConfig(dropout=head_dropout(config), dropout_before_pooler=True)
+    return ModelConfig(encoder=StackConfig(**settings), head=head, **model)
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
-    stack = architecture.reader
+def _config(architecture: ModelConfig) -> dict[str, Any]:
+    stack = architecture.input_stack
     rows = stack.max_positions + stack.position_offset
     return {
         **encoder_config(stack),
         **model_config(architecture),
-        **writer_config(architecture),
+        **causal_decoder_config(architecture),
         "max_position_embeddings": rows,
     }
 
@@ -94,7 +94,7 @@ def _french_pieces(config: ConfigReader) -> SentencePieces:
     )
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     return (
         *block_rules("roberta"),
         *language_head_rules(architecture, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
@@ -117,7 +117,7 @@ FAMILY = Family(
         "XLMRobertaTokenizer": multilingual_pieces,
         "CamembertTokenizer": _french_pieces,
     },
-    writer="ForCausalLM",
+    generative="ForCausalLM",
     architecture=_architecture,
     config=_config,
     weights=_weights,

@@ -7,8 +7,8 @@ from typing import Any
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ACTIVATIONS, ConfigReader
 from headway.checkpoints.families.bart import read_head
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Copy, Drop, Fuse, Rename, Rule, Spare, nested
-from headway.models.config import Architecture, LanguageHead, RelativePositions, Stack
+from headway.checkpoints.rules import Alias, Concat, Copy, Drop, Optional, Rename, Rule, nested
+from headway.models.config import LMHeadConfig, ModelConfig, RelativePositions, StackConfig
 from headway.nn.layers import Activation
 from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces
 
@@ -22,7 +22,7 @@ _FEED_FORWARDS: dict[str, tuple[bool, Activation]] = {
 }
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     multilingual = config.config.get("model_type") == "mt5"
     if multilingual:
         config = config.assuming(
@@ -32,7 +32,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     gated, activation = _feed_forward(config)
     num_layers = config.size("num_layers", 6, most=1000)
     num_buckets = config.size("relative_attention_num_buckets", 32, most=2**16, least=4)
-    encoder = Stack(
+    encoder = StackConfig(
         vocabulary_size=config.size("vocab_size", 32128, most=2**24),
         d_model=d_model,
         d_ff=config.size("d_ff", 2048, most=2**18),
@@ -70,11 +70,11 @@ def _architecture(config: ConfigReader) -> Architecture:
     # Version 1.1 neither ties nor scales, and says so by the flag for the first. Whether the head is tied in truth, the
     # weights tell: the flag was not always kept when these models were saved again.
     scaled = not multilingual and config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", True))
-    return Architecture(
+    return ModelConfig(
         encoder=encoder,
         decoder=decoder,
         head=read_head(config.assuming(eos_token_id=1)),
-        language_head=LanguageHead(scale=d_model**-0.5 if scaled else 1.0),
+        lm_head=LMHeadConfig(scale=d_model**-0.5 if scaled else 1.0),
         shared_embedding=True,
         initializer_std=0.05 * config.positive("initializer_factor", 1.0),
         pad_id=config.index("pad_token_id", 0),
@@ -89,15 +89,15 @@ def _feed_forward(config: ConfigReader) -> tuple[bool, Activation]:
     return config.flag("is_gated_act", gated), config.activation("dense_act_fn", ACTIVATION_NAMES[activation])
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
+def _config(architecture: ModelConfig) -> dict[str, Any]:
     encoder, decoder = architecture.encoder, architecture.decoder
     assert encoder is not None
     assert decoder is not None
     assert encoder.relative is not None
     activation = ACTIVATION_NAMES[encoder.activation]
     heads: dict[str, Any] = {}
-    if architecture.language_head is not None:
-        scaled = architecture.language_head.scale != 1
+    if architecture.lm_head is not None:
+        scaled = architecture.lm_head.scale != 1
         heads |= {"tie_word_embeddings": scaled, "scale_decoder_outputs": scaled}
     if architecture.head is not None:
         heads |= {"eos_token_id": architecture.head.end_id, "classifier_dropout": architecture.head.dropout}
@@ -123,8 +123,8 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
-    if architecture.language_head is not None:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
+    if architecture.lm_head is not None:
         return _model_rules(architecture)
     return (
         # A classifier's names have a prefix that those of all other models lack.
@@ -132,11 +132,11 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
         *nested(_model_rules(architecture), base="", prefix="transformer."),
         Rename("classification_head.dense", "pooler.dense"),
         Rename("classification_head.out_proj", "classification_head"),
-        Spare("lm_head.weight"),
+        Optional("lm_head.weight"),
     )
 
 
-def _model_rules(architecture: Architecture) -> tuple[Rule, ...]:
+def _model_rules(architecture: ModelConfig) -> tuple[Rule, ...]:
     assert architecture.encoder is not None
     their_layer, our_block = "{stack}.block.{n}.layer", "{stack}.blocks.{n}"
 
@@ -146,7 +146,7 @@ def _model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         dense = f"{theirs}.DenseReluDense"
         wide: Rule = Rename(f"{dense}.wi", f"{ours}.feed_forward.up")
         if architecture.encoder is not None and architecture.encoder.gated:
-            wide = Fuse((f"{dense}.wi_0", f"{dense}.wi_1"), f"{ours}.feed_forward.up")
+            wide = Concat((f"{dense}.wi_0", f"{dense}.wi_1"), f"{ours}.feed_forward.up")
         return (
             wide,
             Rename(f"{dense}.wo", f"{ours}.feed_forward.down"),
@@ -161,18 +161,18 @@ def _model_rules(architecture: Architecture) -> tuple[Rule, ...]:
         Copy("encoder.embed_tokens", of="shared"),
         Copy("decoder.embed_tokens", of="shared"),
         Rename("{stack}.block.0.layer.0.SelfAttention.relative_attention_bias", "{stack}.relative_bias.table"),
-        Fuse((f"{attention}.q", f"{attention}.k", f"{attention}.v"), f"{our_block}.self_attention.query_key_value"),
+        Concat((f"{attention}.q", f"{attention}.k", f"{attention}.v"), f"{our_block}.self_attention.query_key_value"),
         Rename(f"{attention}.o", f"{our_block}.self_attention.output"),
         Rename(f"{their_layer}.0.layer_norm", f"{our_block}.self_attention_norm"),
         Rename(f"{cross}.q", "decoder.blocks.{n}.cross_attention.query"),
-        Fuse((f"{cross}.k", f"{cross}.v"), "decoder.blocks.{n}.cross_attention.key_value"),
+        Concat((f"{cross}.k", f"{cross}.v"), "decoder.blocks.{n}.cross_attention.key_value"),
         Rename(f"{cross}.o", "decoder.blocks.{n}.cross_attention.output"),
         Rename("decoder.block.{n}.layer.1.layer_norm", "decoder.blocks.{n}.cross_attention_norm"),
         *feed_forward("encoder", 1),
         *feed_forward("decoder", 2),
         Rename("{stack}.final_layer_norm", "{stack}.final_norm"),
-        Rename("lm_head.weight", "language_head.weight"),
-        Spare("lm_head.weight"),
+        Rename("lm_head.weight", "lm_head.weight"),
+        Optional("lm_head.weight"),
     )
 
 

@@ -7,13 +7,13 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, read_stack, stack_rules
 from headway.checkpoints.families.roberta import byte_level_pieces, multilingual_pieces
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Drop, Rename, Rule, Spare
-from headway.models.config import Architecture, LanguageHead
+from headway.checkpoints.rules import Drop, Optional, Rename, Rule
+from headway.models.config import LMHeadConfig, ModelConfig
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     learned = config.flag("use_learned_position_embeddings", True)
     decoder = read_stack(
         config,
@@ -25,16 +25,16 @@ def _architecture(config: ConfigReader) -> Architecture:
         embedding_norm=config.flag("layernorm_embedding", True),
     )
     width = config.size("cross_attention_hidden_size", decoder.d_model, most=2**16)
-    return Architecture(
+    return ModelConfig(
         decoder=replace(decoder, memory_width=width),
-        language_head=LanguageHead(tied=config.flag("tie_word_embeddings", True)),
+        lm_head=LMHeadConfig(tied=config.flag("tie_word_embeddings", True)),
         initializer_std=config.positive("init_std", 0.02),
         pad_id=config.index("pad_token_id", 1),
         start_id=config.index("decoder_start_token_id", 2),
     )
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
+def _config(architecture: ModelConfig) -> dict[str, Any]:
     decoder = architecture.decoder
     assert decoder is not None
     return model_config(architecture) | {
@@ -44,7 +44,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     assert architecture.decoder is not None
     fixed = architecture.decoder.positions != "learned"
     return (
@@ -53,15 +53,15 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
         Drop("model.decoder.version"),
         Rename("model.decoder.embed_tokens", "decoder.embeddings.token"),
         *stack_rules("model.decoder", "decoder"),
-        Rename("output_projection.weight", "language_head.weight"),
-        Spare("output_projection.weight"),
+        Rename("output_projection.weight", "lm_head.weight"),
+        Optional("output_projection.weight"),
     )
 
 
 FAMILY = Family(
     model_types={"trocr": "TrOCR"},
     tokenizers={"RobertaTokenizer": byte_level_pieces, "XLMRobertaTokenizer": multilingual_pieces},
-    writer="ForCausalLM",
+    generative="ForCausalLM",
     architecture=_architecture,
     config=_config,
     weights=_weights,

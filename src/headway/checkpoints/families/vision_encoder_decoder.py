@@ -1,4 +1,4 @@
-"""Any encoder of pictures with any decoder of text: TrOCR, ViT with GPT-2, BERT or RoBERTa."""
+"""Any encoder of images with any decoder of text: TrOCR, ViT with GPT-2, BERT or RoBERTa."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,19 +10,19 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.gpt2 import byte_level_pieces
 from headway.checkpoints.family import Family, Size, all_families, sub_family
 from headway.checkpoints.rules import Rename, Rule, nested
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["FAMILY"]
 
 
-def _architecture(config: ConfigReader) -> Architecture:
+def _architecture(config: ConfigReader) -> ModelConfig:
     parts = {part: config.inside(part) for part in ("encoder", "decoder")}
     reading = sub_family(parts["encoder"]).architecture(parts["encoder"])
     writing = sub_family(parts["decoder"]).architecture(parts["decoder"])
     encoder, decoder = reading.encoder, writing.decoder
     if encoder is None or encoder.patches is None:
-        config.problems.append('"encoder" is no model that reads pictures.')
+        config.problems.append('"encoder" is no model that reads images.')
         return writing
     if decoder is None or writing.encoder is not None:
         config.problems.append('"decoder" is no decoder that stands alone ("is_decoder" should be true).')
@@ -42,7 +42,7 @@ def _architecture(config: ConfigReader) -> Architecture:
     )
 
 
-def _config(architecture: Architecture) -> dict[str, Any]:
+def _config(architecture: ModelConfig) -> dict[str, Any]:
     reading, writing = _parts(architecture)
     assert architecture.part_types is not None
     encoder, decoder = architecture.part_types
@@ -56,7 +56,7 @@ def _config(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-def _weights(architecture: Architecture) -> tuple[Rule, ...]:
+def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     reading, writing = _parts(architecture)
     return (
         Rename("enc_to_dec_proj", "projection"),
@@ -65,7 +65,7 @@ def _weights(architecture: Architecture) -> tuple[Rule, ...]:
     )
 
 
-def _unused_pooler(architecture: Architecture) -> dict[str, Tensor]:
+def _unused_pooler(architecture: ModelConfig) -> dict[str, Tensor]:
     """The encoder's pooler, which no decoder reads."""
     encoder = architecture.encoder
     assert encoder is not None
@@ -73,7 +73,7 @@ def _unused_pooler(architecture: Architecture) -> dict[str, Tensor]:
     return {"encoder.pooler.dense.weight": zeros, "encoder.pooler.dense.bias": zeros[0].clone()}
 
 
-def _parts(architecture: Architecture) -> tuple[Family, Family]:
+def _parts(architecture: ModelConfig) -> tuple[Family, Family]:
     assert architecture.part_types is not None
     families = all_families()
     encoder, decoder = architecture.part_types
@@ -112,7 +112,7 @@ FAMILY = Family(
     text_part="decoder",
     tokenizers={"GPT2Tokenizer": byte_level_pieces},
     from_scratch={"captioning": _from_scratch},
-    writer="Model",
+    generative="Model",
     fixed=_unused_pooler,
     architecture=_architecture,
     config=_config,

@@ -1,27 +1,27 @@
-"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929): squares of a picture, read like words."""
+"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929): squares of an image, read like words."""
 
 from typing import Any
 
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings
 from headway.checkpoints.family import Family
-from headway.checkpoints.rules import Alias, Drop, Fuse, Rename, Rule
-from headway.models.config import Architecture, Head, Patches, Stack
+from headway.checkpoints.rules import Alias, Concat, Drop, Rename, Rule
+from headway.models.config import ClassificationHeadConfig, ModelConfig, PatchConfig, StackConfig
 
 __all__ = ["FAMILY", "image_config", "image_encoder", "image_rules"]
 
 
-def image_encoder(config: ConfigReader, leading_tokens: int = 1) -> Stack:
-    """A pre-norm encoder of pictures, by the keys that ViT gave them."""
+def image_encoder(config: ConfigReader, leading_tokens: int = 1) -> StackConfig:
+    """A pre-norm encoder of images, by the keys that ViT gave them."""
     d_model, num_heads = config.width("hidden_size", 768, "num_attention_heads", 12)
     image_size = config.size("image_size", 224, most=2**13)
-    patches = Patches(
+    patches = PatchConfig(
         image_size=image_size,
         patch_size=config.size("patch_size", 16, most=image_size),
         num_channels=config.size("num_channels", 3, most=2**10),
         leading_tokens=leading_tokens,
     )
-    return Stack(
+    return StackConfig(
         patches=patches,
         max_positions=patches.num_tokens,
         d_model=d_model,
@@ -39,7 +39,7 @@ def image_encoder(config: ConfigReader, leading_tokens: int = 1) -> Stack:
     )
 
 
-def image_config(architecture: Architecture) -> dict[str, Any]:
+def image_config(architecture: ModelConfig) -> dict[str, Any]:
     """The keys that `image_encoder` reads."""
     stack = architecture.encoder
     assert stack is not None
@@ -81,11 +81,11 @@ def image_rules(base: str, leading_tokens: tuple[str, ...]) -> tuple[Rule, ...]:
         # The pooler and the mask token belong to pretraining.
         Drop(f"{base}.pooler"),
         Drop(f"{base}.embeddings.mask_token"),
-        Fuse(tuple(f"{base}.embeddings.{token}" for token in leading_tokens), "encoder.embeddings.leading"),
+        Concat(tuple(f"{base}.embeddings.{token}" for token in leading_tokens), "encoder.embeddings.leading"),
         Rename(f"{base}.embeddings.position_embeddings", "encoder.embeddings.position"),
         Rename(f"{base}.embeddings.patch_embeddings.projection", "encoder.embeddings.patch"),
         Rename(f"{theirs}.layernorm_before", f"{ours}.self_attention_norm"),
-        Fuse(
+        Concat(
             tuple(f"{theirs}.attention.attention.{part}" for part in ("query", "key", "value")),
             f"{ours}.self_attention.query_key_value",
         ),
@@ -97,8 +97,12 @@ def image_rules(base: str, leading_tokens: tuple[str, ...]) -> tuple[Rule, ...]:
     )
 
 
-def _architecture(config: ConfigReader) -> Architecture:
-    return Architecture(encoder=image_encoder(config), head=Head(pooler=False, dropout=0.0), **model_settings(config))
+def _architecture(config: ConfigReader) -> ModelConfig:
+    return ModelConfig(
+        encoder=image_encoder(config),
+        head=ClassificationHeadConfig(pooler=False, dropout=0.0),
+        **model_settings(config),
+    )
 
 
 FAMILY = Family(

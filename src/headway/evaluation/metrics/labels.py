@@ -25,7 +25,7 @@ from headway.errors import HeadwayError
 from headway.evaluation.intervals import gap_interval, interval, resamples_of
 from headway.evaluation.record import Bin, ClassScore, Interval, Scores
 
-__all__ = ["NUM_BINS", "THRESHOLD", "figures", "lead", "score"]
+__all__ = ["NUM_BINS", "THRESHOLD", "compute_metrics", "paired_difference", "score"]
 
 NUM_BINS = 15
 THRESHOLD = 0.5  # a label of several is given from this probability on
@@ -88,7 +88,7 @@ def score(
     """
     _check(targets, probabilities, label_names, multi)
     if resamples < 1:
-        raise ValueError("an interval needs at least one resample; figures() gives the values alone")
+        raise ValueError("an interval needs at least one resample; compute_metrics() gives the values alone")
     draws = _draw(targets, probabilities, multi, seed, resamples)
     rows = len(targets)
     return Scores(
@@ -100,7 +100,7 @@ def score(
     )
 
 
-def figures(targets: AnyArray, probabilities: AnyArray, *, multi: bool = False) -> dict[str, float]:
+def compute_metrics(targets: AnyArray, probabilities: AnyArray, *, multi: bool = False) -> dict[str, float]:
     """Return the metrics of `score` without their intervals: cheap enough for every validation.
 
     Args:
@@ -112,7 +112,7 @@ def figures(targets: AnyArray, probabilities: AnyArray, *, multi: bool = False) 
     return {name: float(np.nan_to_num(values[0])) for name, values in alone.items()}
 
 
-def lead(
+def paired_difference(
     targets: AnyArray,
     probabilities: AnyArray,
     other: AnyArray,

@@ -1,7 +1,7 @@
-"""The pictures of the report: learning curves, confusion matrix, reliability, class balance.
+"""The images of the report: learning curves, confusion matrix, reliability, class balance.
 
 Each is drawn with matplotlib on a `Figure` of its own (no pyplot, no global state) and comes out as inline SVG whose
-colours are the page's CSS variables (`--chart-ink` ...), so one picture serves light and dark mode, and whose text is
+colours are the page's CSS variables (`--chart-ink` ...), so one image serves light and dark mode, and whose text is
 text, drawn by the browser in the page's font and any script. The same input gives the same bytes.
 """
 
@@ -84,7 +84,7 @@ Curves = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture for the page: what it shows, for those who do not see it, and its inline SVG."""
+    """An image for the page: what it shows, for those who do not see it, and its inline SVG."""
 
     title: str
     svg: str
@@ -97,7 +97,7 @@ def series(curves: Curves, key: str) -> tuple[list[float], list[float]]:
 
 
 def curve_charts(record: Record) -> tuple[Chart, ...]:
-    """Draw one small picture for each curve that has points: loss, metric, learning rate, gradient norm."""
+    """Draw one small image for each curve that has points: loss, metric, learning rate, gradient norm."""
     charts = []
     for panel in _panels(record.curves, record.metric, record.best_step):
         with _drawing():
@@ -108,7 +108,7 @@ def curve_charts(record: Record) -> tuple[Chart, ...]:
 
 
 def curves_png(run: Record | Curves, *, metric: str = "validation_loss", best_step: int = 0) -> bytes:
-    """Draw all learning curves on one PNG picture, for the model folder.
+    """Draw all learning curves on one PNG image, for the model folder.
 
     Args:
         run: The events as in `Record.curves`, or a record, which brings `metric` and `best_step` itself.

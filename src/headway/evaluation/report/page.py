@@ -76,7 +76,7 @@ def render(record: Record) -> str:
             contenders=_contenders(record),
             confusions=_confusions(record.scores),
             classes=_classes(record.scores),
-            pictures=_pictures(record),
+            images=_images(record),
             curve_sentences=read_curves(record),
             reliability_sentence=read_reliability(record.scores),
             splits=_splits(record),
@@ -113,7 +113,7 @@ def _with_range(metric: Metric, interval: Interval) -> str:
     return f"{metric.show(interval.value)} ({metric.show_range(interval)})"
 
 
-def _pictures(record: Record) -> dict[str, object]:
+def _images(record: Record) -> dict[str, object]:
     """Draw what the record has; what it has not is None or empty and the page leaves it out."""
     scores, counts = record.scores, {split: row for split, row in record.label_counts.items() if any(row)}
     return {

@@ -87,7 +87,7 @@ class TextClassifier:
             model: A model folder or a hub name.
             revision: A branch, tag or commit of a hub model.
             device: `auto`, `cpu`, `cuda` or `mps`.
-            precision: `auto`, `float32`, `bfloat16`, or `int8` (processor only: faster, a little less exact).
+            precision: `auto`, `float32`, `bfloat16`, or `int8` (CPU only: faster, a little less exact).
             max_length: Longest sequence in tokens; as in training, else the model's maximum, when not given.
 
         Raises:
@@ -101,7 +101,7 @@ class TextClassifier:
         known = folder.read_json(folder.task) if folder.task.is_file() else {}
         architecture = loaded.model.architecture
         limit = sequence_limit(architecture, max_length or known.get("max_length"))
-        tokenizer = load_tokenizer(source, architecture.reader.vocabulary_size)
+        tokenizer = load_tokenizer(source, architecture.input_stack.vocabulary_size)
         encoder = TextEncoder(tokenizer, limit, empty_id=architecture.padding_id)
         network = loaded.model.to(place)
         if chosen == "int8":
@@ -235,4 +235,4 @@ def _write_report(place: RunFolder, record: Record) -> None:
     write_atomically(place.report, render(record))
     write_atomically(place.card, model_card(record))
     if record.curves:
-        write_atomically(place.curves_picture, curves_png(record))
+        write_atomically(place.curves_image, curves_png(record))

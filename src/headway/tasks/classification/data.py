@@ -81,8 +81,8 @@ def read_classification_data(
         examples["train"],
         examples.get("validation"),
         examples.get("test"),
-        validation_share=min(settings.validation_share, share_cap),
-        test_share=min(settings.test_share, share_cap),
+        validation_fraction=min(settings.validation_fraction, share_cap),
+        test_fraction=min(settings.test_fraction, share_cap),
         seed=settings.seed,
     )
     unlabelled = [split for split in tables if split not in examples]

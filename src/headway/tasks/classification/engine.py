@@ -16,7 +16,7 @@ from headway.device import Precision, autocast
 from headway.errors import SettingsError
 from headway.examples.examples import Example
 from headway.models.classifier import Classifier
-from headway.models.config import Architecture
+from headway.models.config import ModelConfig
 from headway.nn.packing import Packing
 
 __all__ = ["Engine", "probabilities", "sequence_limit"]
@@ -25,7 +25,7 @@ FloatArray = NDArray[np.float32]
 Item = TypeVar("Item")
 
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65_536, "mps": 16_384}
-"""On a processor with a batch a core at a time, 2,048 was as fast as 4,096 and faster than 1,024."""
+"""On a CPU with a batch a core at a time, 2,048 was as fast as 4,096 and faster than 1,024."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Engine:
         return logits
 
     def _for_each(self, items: list[Item], work: Callable[[Item], None]) -> None:
-        """Do the work for each item: on a processor one item a core at a time, if there are enough of them.
+        """Do the work for each item: on a CPU one item a core at a time, if there are enough of them.
 
         A core that works alone never waits for the others at the end of each operation: 10 to 15 % more texts per
         second on two cores, and less is lost to a busy neighbour.
@@ -93,13 +93,13 @@ def probabilities(logits: FloatArray, multi: bool) -> FloatArray:
     return (tensor.sigmoid() if multi else tensor.softmax(-1)).numpy()
 
 
-def sequence_limit(architecture: Architecture, wanted: int | None) -> int:
+def sequence_limit(architecture: ModelConfig, wanted: int | None) -> int:
     """The longest sequence in tokens: the model's maximum, or less if that is wanted.
 
     Raises:
         SettingsError: More is wanted than the model has positions.
     """
-    longest = architecture.reader.max_positions
+    longest = architecture.input_stack.max_positions
     if wanted is not None and wanted > longest:
         raise SettingsError(
             f"max_length = {wanted}: this model reads at most {longest} tokens. Ask for less, or leave the setting out."

@@ -21,7 +21,7 @@ from headway.batching.batches import (
 )
 from headway.batching.text_encoder import TextEncoder
 from headway.errors import Interrupted, SettingsError
-from headway.evaluation.metrics.labels import figures
+from headway.evaluation.metrics.labels import compute_metrics
 from headway.examples.examples import Example, Examples
 from headway.settings import Settings
 from headway.tasks.classification.data import ClassificationData
@@ -31,7 +31,7 @@ from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
 from headway.training.events import CurveFile, Event, TensorBoardListener
 from headway.training.loop import Job, planned_steps, train
-from headway.training.state import Progress
+from headway.training.state import TrainState
 
 __all__ = ["Outcome", "check_metric", "choose_metric", "fit"]
 
@@ -48,7 +48,7 @@ _CHUNK = 4096
 class Outcome:
     """How a training went."""
 
-    progress: Progress
+    progress: TrainState
     total_steps: int
     events: tuple[Event, ...]
     metric: str
@@ -184,4 +184,4 @@ def _validate(engine: Engine, data: ClassificationData) -> dict[str, float]:
     loss = float(plain.total(torch.from_numpy(logits), labels)) / plain.weight(labels)
     if not np.isfinite(logits).all():
         return dict.fromkeys(METRICS[multi], math.nan) | {"validation_loss": loss}
-    return {"validation_loss": loss, **figures(targets, probabilities(logits, multi), multi=multi)}
+    return {"validation_loss": loss, **compute_metrics(targets, probabilities(logits, multi), multi=multi)}

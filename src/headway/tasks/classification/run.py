@@ -106,7 +106,7 @@ def _look_ahead(sources: list[str], model: str, settings: Settings) -> Path | No
     base = None if is_scratch(model) else locate(model)
     architecture = new_architecture(model, "classification") if base is None else classifier_architecture(base)
     sequence_limit(architecture, settings.max_length)
-    freeze(empty_classifier(architecture, num_labels=2), settings.freeze_blocks)
+    freeze(empty_classifier(architecture, num_labels=2), settings.freeze_layers)
     return base
 
 
@@ -149,7 +149,7 @@ def _from_checkpoint(
     loaded = load_classifier(source, label_names=labels.names, multi=labels.multi, dropouts=_dropouts(settings))
     if loaded.fresh:
         reporter.note(f"Freshly drawn weights: {', '.join(loaded.fresh)}. All others are those of {model}.")
-    return loaded, load_tokenizer(source, loaded.model.architecture.reader.vocabulary_size)
+    return loaded, load_tokenizer(source, loaded.model.architecture.input_stack.vocabulary_size)
 
 
 def _from_scratch(

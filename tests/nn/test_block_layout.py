@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.nn.buckets import MOST_PADDED_WORK, MOST_SCORES, bucket, equal_runs
+from headway.nn.block_layout import MOST_PADDED_WORK, MOST_SCORES, bucket, equal_runs
 from headway.nn.packing import Packing
 
 pairs_of_lengths = st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=20)

@@ -13,16 +13,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
 from headway.nn.packing import Packing, outliving
-from headway.nn.sight import EVERYWHERE, Sight
 
-__all__ = ["Buckets", "Matrices", "Run", "bucket", "equal_runs", "masks_in"]
+__all__ = ["BlockLayout", "EqualRun", "HeadBlocks", "bucket", "equal_runs", "masks_in"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
 
 MOST_SCORES = 2**18
-"""Scores a head and block at most on a processor, so that a block's weights stay in the cache."""
+"""Scores a head and block at most on a CPU, so that a block's weights stay in the cache."""
 
 SCORES_OF_A_LAUNCH = 2**17
 """Scores a head that a device computes while it could have begun another block (reckoned, not measured: some
@@ -31,7 +31,7 @@ microseconds at a few hundred TFLOP/s and a dozen heads of width 64)."""
 _UNSEEN = -1e30
 
 
-class Run(NamedTuple):
+class EqualRun(NamedTuple):
     """Sequences that share a block: the longest of them has `query_length` queries, `key_length` keys."""
 
     num_sequences: int
@@ -39,7 +39,7 @@ class Run(NamedTuple):
     key_length: int
 
 
-class Matrices:
+class HeadBlocks:
     """Between a packed tensor and one matrix a sequence and head, those of a block side by side and filled up.
 
     One lookup moves a whole tensor either way. Its units are the vectors of single heads.
@@ -110,21 +110,21 @@ class Matrices:
 
 
 @dataclass(frozen=True, eq=False)  # each is itself: what is kept for one is found by it
-class Buckets:
+class BlockLayout:
     """A packed batch as blocks."""
 
     order: list[int]
     """The sequences as they stand in the blocks."""
-    runs: list[Run]
+    runs: list[EqualRun]
     masks: list[Tensor | None]
     """What is added to each block's scores: 0 where a query may look, and elsewhere so little that the weight is 0.
 
     None where every query sees every key. *Shape:* (num_sequences or 1, 1, query_length or 1, key_length)."""
-    queries: Matrices
-    keys: Matrices
+    queries: HeadBlocks
+    keys: HeadBlocks
 
 
-def bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight = EVERYWHERE) -> Buckets:
+def bucket(queries: Packing, keys: Packing, num_heads: int, sight: AttentionPattern = EVERYWHERE) -> BlockLayout:
     """Put sequences of nearly equal lengths into blocks.
 
     Args:
@@ -137,26 +137,28 @@ def bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight = EVERY
 
 
 @lru_cache(maxsize=16)  # the blocks of a model share one
-def _bucket(queries: Packing, keys: Packing, num_heads: int, sight: Sight, device: torch.device) -> Buckets:
+def _bucket(
+    queries: Packing, keys: Packing, num_heads: int, sight: AttentionPattern, device: torch.device
+) -> BlockLayout:
     pairs = list(zip(queries.lengths, keys.lengths, strict=True))
     order = sorted(range(len(pairs)), key=lambda sequence: pairs[sequence][::-1])
-    most_filled = _most_on_a_processor if device.type == "cpu" else _most_on_a_device
+    most_filled = _most_on_a_cpu if device.type == "cpu" else _most_on_a_device
     runs = _runs((pairs[sequence] for sequence in order), most_filled)
     with outliving():
-        key_matrices = Matrices(keys, order, [(run.num_sequences, run.key_length) for run in runs], num_heads)
+        key_matrices = HeadBlocks(keys, order, [(run.num_sequences, run.key_length) for run in runs], num_heads)
         query_matrices = key_matrices
         if queries != keys:
             blocks = [(run.num_sequences, run.query_length) for run in runs]
-            query_matrices = Matrices(queries, order, blocks, num_heads)
+            query_matrices = HeadBlocks(queries, order, blocks, num_heads)
         masks, lengths = list[Tensor | None](), [keys.lengths[sequence] for sequence in order]
         for run in runs:
             masks.append(_mask(run, lengths[: run.num_sequences], sight, device))
             del lengths[: run.num_sequences]
-    return Buckets(order, runs, masks, query_matrices, key_matrices)
+    return BlockLayout(order, runs, masks, query_matrices, key_matrices)
 
 
 @lru_cache(maxsize=16)
-def masks_in(buckets: Buckets, dtype: torch.dtype) -> list[Tensor | None]:
+def masks_in(buckets: BlockLayout, dtype: torch.dtype) -> list[Tensor | None]:
     """The blocks' masks in another precision: in half, what is unseen is as low as can be and finite."""
     with outliving():
         lowest = torch.finfo(dtype).min / 2
@@ -164,12 +166,12 @@ def masks_in(buckets: Buckets, dtype: torch.dtype) -> list[Tensor | None]:
 
 
 @lru_cache(maxsize=16)
-def equal_runs(queries: Packing, keys: Packing) -> list[Run]:
+def equal_runs(queries: Packing, keys: Packing) -> list[EqualRun]:
     """Put neighbouring sequences of the same lengths into blocks: nothing is filled up, and nothing is moved."""
     return _runs(zip(queries.lengths, keys.lengths, strict=True), lambda scores: min(scores, MOST_SCORES))
 
 
-def _most_on_a_processor(scores: int) -> float:
+def _most_on_a_cpu(scores: int) -> float:
     return min(MOST_PADDED_WORK * scores, MOST_SCORES)
 
 
@@ -177,7 +179,7 @@ def _most_on_a_device(scores: int) -> float:
     return max(MOST_PADDED_WORK * scores, SCORES_OF_A_LAUNCH)
 
 
-def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float]) -> list[Run]:
+def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float]) -> list[EqualRun]:
     """Put neighbours into blocks.
 
     Args:
@@ -185,21 +187,21 @@ def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float])
         most_filled: How many scores a block may have when it is filled up, given how many its sequences have; a
             sequence that has more stands alone.
     """
-    runs = [Run(0, 0, 0)]
+    runs = [EqualRun(0, 0, 0)]
     scores = 0
     for query, key in pairs:
-        run = Run(runs[-1].num_sequences + 1, max(runs[-1].query_length, query), max(runs[-1].key_length, key))
+        run = EqualRun(runs[-1].num_sequences + 1, max(runs[-1].query_length, query), max(runs[-1].key_length, key))
         scores += query * key
         filled = run.num_sequences * run.query_length * run.key_length
         if filled <= most_filled(scores) or run.num_sequences == 1:
             runs[-1] = run
         else:
-            runs.append(Run(1, query, key))
+            runs.append(EqualRun(1, query, key))
             scores = query * key
     return runs
 
 
-def _mask(run: Run, lengths: list[int], sight: Sight, device: torch.device) -> Tensor | None:
+def _mask(run: EqualRun, lengths: list[int], sight: AttentionPattern, device: torch.device) -> Tensor | None:
     visible = []
     # No query sees a later key where the rule is so, and what is filled in comes last: nobody reads it anyway.
     if min(lengths) < run.key_length and not sight.causal:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-__all__ = ["EVERYWHERE", "Sight"]
+__all__ = ["EVERYWHERE", "AttentionPattern"]
 
 
 @dataclass(frozen=True)
-class Sight:
+class AttentionPattern:
     """A rule over positions. Query i stands at key i, or `offset` later where its sequence's first keys are cached."""
 
     causal: bool = False
@@ -38,4 +38,4 @@ class Sight:
         return visible
 
 
-EVERYWHERE = Sight()
+EVERYWHERE = AttentionPattern()

@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor
 
-from headway.nn.buckets import Buckets, masks_in
+from headway.nn.block_layout import BlockLayout, masks_in
 
-__all__ = ["ScoreBias"]
+__all__ = ["AttentionBias"]
 
 
-class ScoreBias:
+class AttentionBias:
     """Numbers that are added to every sequence's scores, and what the blocks of one batch have made of them."""
 
     def __init__(self, scores: Tensor) -> None:
         """Take the numbers. *Shape:* (heads, longest query, longest key)."""
         self.scores = scores
-        self._by_block: dict[tuple[Buckets, torch.dtype], list[Tensor]] = {}
+        self._by_block: dict[tuple[BlockLayout, torch.dtype], list[Tensor]] = {}
 
-    def by_block(self, buckets: Buckets, dtype: torch.dtype) -> list[Tensor]:
+    def by_block(self, buckets: BlockLayout, dtype: torch.dtype) -> list[Tensor]:
         """Each block's part, with its mask: made once, for all layers that ask and for all their gradients.
 
         *Shape:* (num_sequences or 1, heads, query_length, key_length) a block
