@@ -11,26 +11,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from headway.batching.text_encoder import TextEncoder
 from headway.checkpoints.hub import locate
-from headway.checkpoints.load import classifier_architecture
 from headway.checkpoints.model_facts import ModelFacts, inspect_model
-from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.console import ConsoleReporter
-from headway.settings import parse_assignments, resolve
-from headway.tasks.classification.data import read_classification_data
-from headway.tasks.classification.engine import sequence_limit
+from headway.settings import resolve
+from headway.tasks.run import Checked, check_data
 
 __all__ = ["inspect_command"]
 
 _DATA_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".gz", ".txt")
+_USED = ("data", "seed", "device", "threads")
 
 
-def inspect_command(what: str, *, model: str | None, as_json: bool, assignments: list[str]) -> None:
+def inspect_command(
+    what: str, *, model: str | None, task: str | None, as_json: bool, assignments: dict[str, Any]
+) -> None:
     """Show what a model is, or check data as `train` would."""
     if _is_data(what):
-        _inspect_data(what, model or "minilm", as_json, assignments)
+        settings = resolve(assignments, only=_USED, command="headway inspect")
+        _show_data(what, check_data(what, task, model, settings), as_json)
     else:
+        resolve(assignments, only=(), command="headway inspect of a model")
         _inspect_model(what, as_json)
 
 
@@ -77,36 +78,34 @@ def _labels(facts: ModelFacts) -> str:
         return ", ".join(facts.label_names)
     if not facts.generates:
         return "none: a base model, to be trained first"
-    return "none: it writes text" + (", and can be trained to classify" if facts.can_classify else "")
+    return "none: it generates text" + (", and can be trained to classify" if facts.can_classify else "")
 
 
-def _inspect_data(data: str, model: str, as_json: bool, assignments: list[str]) -> None:
-    settings = resolve(parse_assignments(assignments))
-    source = locate(model)
-    limit = sequence_limit(classifier_architecture(source), settings.max_length)
-    examples = read_classification_data(data, None, None, settings)
-    findings = examples.findings(TextEncoder(load_tokenizer(source), limit))
-    parts = {"train": examples.splits.train, "validation": examples.splits.validation, "test": examples.splits.test}
-    counts = {
-        name: dict(zip(examples.labels.names, part.counts().tolist(), strict=True)) for name, part in parts.items()
-    }
+def _show_data(name: str, checked: Checked, as_json: bool) -> None:
+    data, splits = checked.data, checked.data.splits
+    counts = checked.task.counts(data.spec, splits.parts())
     if as_json:
         answer = {
-            "columns": asdict(examples.columns),
-            "labels": asdict(examples.labels),
-            "split": examples.splits.description,
+            "task": checked.task.name,
+            "columns": data.columns.by_field,
+            **checked.task.facts(data.spec),
+            "split": splits.description,
+            "rows": {split: len(part) for split, part in splits.parts().items()},
             "counts": counts,
-            "findings": [asdict(finding) for finding in findings],
+            "findings": [asdict(finding) for finding in checked.findings],
         }
         sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
         return
     console = Console(highlight=False)
-    console.print(
-        f"[bold]{escape(data)}[/]: text in {escape(' and '.join(examples.columns.texts))!s}, "
-        f"label in {escape(', '.join(examples.columns.labels))}. {escape(examples.splits.description)}"
-    )
-    table = Table("label", *parts, box=None, header_style="bold", pad_edge=False)
-    for name in examples.labels.names:
-        table.add_row(escape(name), *(f"{counts[split][name]:,}" for split in parts))
-    console.print(table)
-    ConsoleReporter(console).findings(findings)
+    found = "; ".join(f"{field} in {', '.join(columns)}" for field, columns in data.columns.by_field.items())
+    kind = checked.task.name.replace("_", " ").capitalize()
+    console.print(f"[bold]{escape(name)}[/]: {escape(found)}. {kind}. {escape(splits.description)}")
+    if counts:
+        table = Table("label", *splits.parts(), box=None, header_style="bold", pad_edge=False)
+        for label in next(iter(counts.values())):
+            table.add_row(escape(label), *(f"{counts[split][label]:,}" for split in splits.parts()))
+        console.print(table)
+    reporter = ConsoleReporter(console)
+    for note in data.notes:
+        reporter.note(note)
+    reporter.findings(checked.findings)

@@ -11,6 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 import headway
+from headway.cli import options
 from headway.errors import HeadwayError, UserError, cut, reason_of
 
 __all__ = ["app", "run"]
@@ -18,52 +19,70 @@ __all__ = ["app", "run"]
 app = typer.Typer(
     help="From a file of examples to a trained, measured, usable transformer.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
-DataArgument = Annotated[
-    str | None,
-    typer.Argument(help="CSV, TSV, JSONL or Parquet (also .gz), a folder of them, hub:NAME, or sample:reviews."),
-]
-SetOption = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A setting; `headway settings` lists them.")
-]
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder, or a hub name.")]
-DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-SkipOption = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave out unreadable rows; count and list them.")]
-PrecisionOption = Annotated[str, typer.Option(help="auto, float32, bfloat16, or int8 (CPU only, fastest).")]
-
 
 @app.command()
 def train(
-    data: DataArgument = None,
-    task: Annotated[str | None, typer.Option(help="classification; read off the columns when not given.")] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="CSV, TSV, JSONL or Parquet (also .gz), a folder of them or of images, hub:NAME, or sample:reviews."
+        ),
+    ] = None,
+    task: options.Task = None,
     model: Annotated[
         str | None,
         typer.Option(help="A model folder, a hub name such as bert-base-uncased, minilm, or scratch:tiny|small|base."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(help="The folder to write to; runs/NAME when not given.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Destination folder; runs/NAME when not given.")] = None,
     validation: Annotated[str | None, typer.Option(help="Rows to validate on; a part of DATA when not given.")] = None,
     test: Annotated[str | None, typer.Option(help="Rows for the final score; a part of DATA when not given.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings as TOML, or the headway/run.json of an earlier run.")
     ] = None,
-    set_: SetOption = None,
-    skip_bad_rows: SkipOption = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --output.")] = False,
+    text_column: options.TextColumn = None,
+    text_pair_column: options.TextPairColumn = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    epochs: options.Epochs = None,
+    learning_rate: options.LearningRate = None,
+    batch_size: options.BatchSize = None,
+    max_length: options.MaxLength = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    set_: options.Set = None,
+    skip_bad_rows: options.SkipBadRows = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the interrupted run in --output.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in --output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.")] = False,
 ) -> None:
-    """Fine-tune a transformer on DATA, measure it, and write it with its report."""
+    """Train a transformer on DATA, measure it, and write it with its report."""
     from headway.cli.train import train_command
 
     train_command(
         {"data": data, "task": task, "model": model, "validation": validation, "test": test},
         output=output,
         config=config,
-        assignments=_assignments(set_, skip_bad_rows),
+        assignments=options.given(
+            set_,
+            skip_bad_rows=skip_bad_rows,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            image_column=image_column,
+            label_column=label_column,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            max_length=max_length,
+            seed=seed,
+            device=device,
+            precision=precision,
+        ),
         resume=resume,
         overwrite=overwrite,
         quiet=quiet,
@@ -72,14 +91,20 @@ def train(
 
 @app.command()
 def evaluate(
-    model: ModelArgument,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Labelled rows; as for train.")],
+    model: options.ModelName,
+    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows with labels; as for train.")],
     json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON on stdout.")] = False,
     report: Annotated[Path | None, typer.Option(help="Also write the report, as one HTML page.")] = None,
-    set_: SetOption = None,
-    skip_bad_rows: SkipOption = False,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
+    task: options.Task = None,
+    text_column: options.TextColumn = None,
+    text_pair_column: options.TextPairColumn = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    max_length: options.MaxLength = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    set_: options.Set = None,
+    skip_bad_rows: options.SkipBadRows = False,
 ) -> None:
     """Measure a trained MODEL on labelled DATA, with 95 % intervals."""
     from headway.cli.evaluate import evaluate_command
@@ -87,79 +112,121 @@ def evaluate(
     evaluate_command(
         model,
         data,
+        task=task,
         as_json=json,
         report=report,
-        assignments=_assignments(set_, skip_bad_rows),
-        device=device,
-        precision=precision,
+        assignments=options.given(
+            set_,
+            skip_bad_rows=skip_bad_rows,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            image_column=image_column,
+            label_column=label_column,
+            max_length=max_length,
+            device=device,
+            precision=precision,
+        ),
     )
 
 
 @app.command()
 def predict(
-    model: ModelArgument,
-    texts: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to label.")] = None,
+    model: options.ModelName,
+    inputs: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT|IMAGE]...", help="Texts, or paths of images, to answer.")
+    ] = None,
     input: Annotated[
-        str | None, typer.Option(help="A file of texts (CSV, TSV, JSONL, Parquet, .txt), or - for a pipe.")
+        str | None, typer.Option(help="A file (CSV, TSV, JSONL, Parquet, .txt), a folder of images, or - for a pipe.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="A .jsonl or .csv file; stdout when not given.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing --output.")] = False,
     format: Annotated[
         str | None, typer.Option(help="text, jsonl or csv; by OUTPUT's name, or text for a terminal.")
     ] = None,
     input_format: Annotated[
-        str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not tell.")
+        str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not say.")
     ] = None,
-    skip_bad_rows: Annotated[
-        bool,
-        typer.Option(
-            "--skip-bad-rows",
-            help="Leave out unusable rows; count and list them. Answers keep the row numbers of the input.",
-        ),
-    ] = False,
-    device: DeviceOption = "auto",
-    precision: PrecisionOption = "auto",
+    task: options.Task = None,
+    text_column: options.TextColumn = None,
+    text_pair_column: options.TextPairColumn = None,
+    image_column: options.ImageColumn = None,
+    max_length: options.MaxLength = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    set_: options.Set = None,
+    skip_bad_rows: options.SkipBadRows = False,
 ) -> None:
-    """Label texts given as arguments, in a file, or through a pipe; order is kept, any size will do."""
-    from headway.cli.predict import predict_command
+    """Answer texts or images given as arguments, in a file, or through a pipe; order is kept, any size will do."""
+    from headway.cli.predict import PredictRequest, predict_command
 
     predict_command(
-        model,
-        texts or [],
-        source=input,
-        output=output,
-        format=format,
-        input_format=input_format,
-        skip_bad_rows=skip_bad_rows,
-        device=device,
-        precision=precision,
+        PredictRequest(
+            model=model,
+            inputs=inputs or [],
+            source=input,
+            output=output,
+            overwrite=overwrite,
+            format=format,
+            input_format=input_format,
+            task=task,
+        ),
+        assignments=options.given(
+            set_,
+            skip_bad_rows=skip_bad_rows,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            image_column=image_column,
+            max_length=max_length,
+            device=device,
+            precision=precision,
+        ),
     )
 
 
 @app.command()
 def inspect(
     what: Annotated[str, typer.Argument(metavar="MODEL|DATA", help="A model folder, hub name, file or sample.")],
-    model: Annotated[str | None, typer.Option(help="For DATA: the model whose tokenizer counts tokens.")] = None,
+    model: Annotated[str | None, typer.Option(help="For DATA: the model that would be trained on it.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON on stdout.")] = False,
-    set_: SetOption = None,
-    skip_bad_rows: SkipOption = False,
+    task: options.Task = None,
+    text_column: options.TextColumn = None,
+    text_pair_column: options.TextPairColumn = None,
+    image_column: options.ImageColumn = None,
+    label_column: options.LabelColumn = None,
+    max_length: options.MaxLength = None,
+    seed: options.Seed = None,
+    set_: options.Set = None,
+    skip_bad_rows: options.SkipBadRows = False,
 ) -> None:
     """Show a model's architecture, parameters, FLOP and memory; or check DATA without training."""
     from headway.cli.inspect import inspect_command
 
-    inspect_command(what, model=model, as_json=json, assignments=_assignments(set_, skip_bad_rows))
+    inspect_command(
+        what,
+        model=model,
+        task=task,
+        as_json=json,
+        assignments=options.given(
+            set_,
+            skip_bad_rows=skip_bad_rows,
+            text_column=text_column,
+            text_pair_column=text_pair_column,
+            image_column=image_column,
+            label_column=label_column,
+            max_length=max_length,
+            seed=seed,
+        ),
+    )
 
 
 @app.command()
-def settings() -> None:
+def settings(
+    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="Only the settings of this task.")] = None,
+) -> None:
     """List every setting with its default and what it does."""
     from headway.cli.settings import settings_command
 
-    settings_command()
-
-
-def _assignments(given: list[str] | None, skip_bad_rows: bool) -> list[str]:
-    """What --set was given, and the one setting that has an option of its own."""
-    return [*(given or []), *(["skip_bad_rows=true"] if skip_bad_rows else [])]
+    settings_command(task)
 
 
 def _version(wanted: bool) -> None:
@@ -191,18 +258,18 @@ def run() -> NoReturn:
         sys.exit(error.exit_status)
     except SystemExit as ending:
         if ending.code == _INTERRUPTED:  # typer's own answer to Ctrl-C, which is silent
-            more = " A training that had begun goes on with: headway train --resume --output FOLDER"
+            more = " A training that had begun continues with: headway train --resume --output FOLDER"
             _say("interrupted." + (more if sys.argv[1:2] == ["train"] else ""))
         raise
     except OSError as error:
         if error.filename is None:
             raise
-        _say(f"{cut(str(error.filename))}: {reason_of(error)}. Check the name, and what you may do there.")
+        _say(f"{cut(str(error.filename))}: {reason_of(error)}. Check the name, and your permissions there.")
         sys.exit(UserError.exit_status)
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        _say("out of memory. Try --set micro_batches=4, a smaller --set batch_size, or --set max_length=256.")
+        _say("out of memory. Try --set micro_batches=4, a smaller --batch-size, or --max-length 256.")
         sys.exit(1)
     sys.exit(0)
 

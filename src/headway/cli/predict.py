@@ -1,91 +1,170 @@
-"""`headway predict`: texts in from arguments, a file or a pipe; labels out as they are known."""
+"""`headway predict`: inputs from arguments, a file or a pipe; answers out as they are known."""
 
-import csv
-import json
 import os
-import queue
 import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TextIO, get_args
+from typing import Any, TextIO, get_args
 
 from headway.api import load
+from headway.cli.answers import WRITERS, Answered
 from headway.console import console_reporter
-from headway.errors import DataError, UserError
-from headway.examples.fields import Columns, find_inputs
+from headway.errors import DataError, HeadwayError, UserError
+from headway.examples.examples import Example
+from headway.examples.fields import Columns
 from headway.files import replacing
+from headway.settings import Settings, resolve
+from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.opening import Format
-from headway.sources.readers import BadRowPolicy, stream
-from headway.tasks.classification import Prediction, TextClassifier
+from headway.sources.read import stream
+from headway.sources.table import Table
+from headway.tasks.data import columns_told
+from headway.tasks.model import Model
 
-__all__ = ["predict_command"]
+__all__ = ["PredictRequest", "predict_command"]
 
-_CHUNK = 2048
-_FORMATS = ("text", "jsonl", "csv")
-Text = str | tuple[str, str]
-Input = tuple[int, Text]
-"""The number of a row, counted with those that are skipped, and its text."""
-
-
-class Writer(Protocol):
-    """Writes one answer."""
-
-    def __call__(self, row: int, text: Text, prediction: Prediction) -> None:
-        """Write the answer to row `row`, counted from 1."""
+_USED = (
+    *("text_column", "text_pair_column", "image_column", "skip_bad_rows", "max_length"),
+    *("generation", "device", "precision", "threads"),
+)
 
 
-def predict_command(
-    model: str,
-    texts: list[str],
-    *,
-    source: str | None,
-    output: Path | None,
-    format: str | None,
-    input_format: str | None,
-    skip_bad_rows: bool,
-    device: str,
-    precision: str,
-) -> None:
-    """Label texts and write the answers, in order."""
-    if texts and source is not None:
-        raise UserError("Give texts or --input, not both.")
-    if not texts and source is None:
-        if sys.stdin.isatty():
-            raise UserError(
-                'Which texts? Give them as arguments, by --input FILE, or through a pipe ("… | headway predict").'
-            )
-        source = "-"
-    chosen = _choose_format(format, output)
-    known = _known_input_format(input_format)
-    faults = BadRowPolicy(skip_bad_rows)
-    classifier = load(model, device=device, precision=precision)
+@dataclass(frozen=True)
+class PredictRequest:
+    """What is to be answered, and where the answers go."""
+
+    model: str
+    inputs: list[str]
+    source: str | None
+    output: Path | None
+    overwrite: bool
+    format: str | None
+    input_format: str | None
+    task: str | None
+
+
+def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> None:
+    """Answer inputs and write the answers, in order."""
+    settings = resolve(assignments, only=_USED, command="headway predict")
+    source = _source_of(request)
+    chosen = _choose_format(request.format, request.output)
+    known = _known_input_format(request.input_format)
+    _check_output(request.output, source, request.overwrite)
+    machine = settings.machine
+    model = load(
+        request.model,
+        task=request.task,
+        device=machine.device,
+        precision=machine.precision,
+        max_length=settings.data.max_length,
+    )
+    policy = BadRowPolicy(settings.data.skip_bad_rows)
+    answered = 0
     try:
-        with _open_output(output) as file:
-            write = _WRITERS[chosen](file, classifier.label_names)
-            inputs = enumerate(texts, 1) if source is None else _read(source, known, classifier, faults)
-            for chunk in _chunks(inputs, live=source == "-"):
-                predictions = classifier.predict([text for _, text in chunk])
-                for (row, text), prediction in zip(chunk, predictions, strict=True):
-                    write(row, text, prediction)
+        with _open_output(request.output) as file:
+            writer = WRITERS[chosen](file, model)
+            blocks = _of_arguments(request.inputs, model) if source is None else _of_source(
+                source, known, model, settings, policy
+            )
+            for block in blocks:
+                for answer in block:
+                    answered += 1
+                    writer.write(answer)
                 file.flush()
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    console_reporter().skipped(faults.seen())
+    if policy.count and not answered and source is not None:
+        raise policy.seen().all_of("standard input" if source == "-" else source)
+    console_reporter().skipped(policy.seen())
+
+
+def _source_of(request: PredictRequest) -> str | None:
+    if request.inputs and request.source is not None:
+        raise UserError("Give inputs or --input, not both.")
+    if not request.inputs and request.source is None:
+        if sys.stdin.isatty():
+            raise UserError(
+                'Nothing to answer. Give inputs as arguments, with --input FILE, or through a pipe ("… | headway predict").'
+            )
+        return "-"
+    return request.source
+
+
+def _of_arguments(inputs: list[str], model: Model) -> Iterator[list[Answered]]:
+    """Texts or paths of images, as they stand on the command line."""
+    [field] = [one for one in model.task.fields if one.name == model.input_names[0]]
+    if field.kind == "text":
+        for text in inputs:
+            if Path(text).is_file() and "\n" not in text:
+                raise UserError(
+                    f"{text} is a file. Answer its rows with --input {text}; a text of that name goes through a pipe."
+                )
+    if len(model.input_names) > 1:
+        raise UserError(
+            f"This model takes {' and '.join(model.input_names)} together. Give a file with both columns: --input FILE."
+        )
+    examples = [Example({field.name: Path(text) if field.kind == "image" else text}) for text in inputs]
+    answers = model.answer(examples)
+    yield [
+        Answered(row, {field.name: text}, answer)
+        for row, (text, answer) in enumerate(zip(inputs, answers, strict=True), 1)
+    ]
+
+
+def _of_source(
+    source: str, known: Format | None, model: Model, settings: Settings, policy: BadRowPolicy
+) -> Iterator[list[Answered]]:
+    """The rows of a file or pipe, block by block."""
+    told = Columns({name: tuple(each) for name, each in columns_told(model.task, settings.data).items()})
+    name = "standard input" if source == "-" else source
+    for table in stream(source, format=known, policy=policy):
+        try:
+            examples = model.examples_of(table, told)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from error
+        usable = [index for index, example in enumerate(examples) if _is_usable(example, table, model, policy)]
+        answers = model.answer([examples[index] for index in usable])
+        columns = _shown_columns(table)
+        yield [
+            Answered(
+                table.number(index),
+                {column: values[index] for column, values in columns.items()},
+                answer,
+            )
+            for index, answer in zip(usable, answers, strict=True)
+        ]
+
+
+def _is_usable(example: Example, table: Table, model: Model, policy: BadRowPolicy) -> bool:
+    missing = next((name for name in model.input_names if example.get(name) is None), None)
+    if missing is not None:
+        policy.report(example.where, f"'{missing}' is empty. Fill it in")
+    return missing is None
+
+
+def _shown_columns(table: Table) -> dict[str, list[Any]]:
+    """The columns that can be written again: all but images' bytes."""
+    rows = range(len(table))
+    values = {name: table.values(name, rows) for name in table.column_names}
+    return {
+        name: column
+        for name, column in values.items()
+        if not any(isinstance(value, bytes) or (isinstance(value, dict) and "bytes" in value) for value in column)
+    }
 
 
 def _choose_format(format: str | None, output: Path | None) -> str:
     if format is None and output is not None:
         format = output.suffix.removeprefix(".").replace("ndjson", "jsonl")
         if format not in ("jsonl", "csv"):
-            raise UserError(f"{output}: call it .jsonl or .csv, or say --format.")
+            raise UserError(f"{output}: name it .jsonl or .csv, or give --format.")
     if format is None:
         format = "text" if sys.stdout.isatty() else "jsonl"
-    if format not in _FORMATS:
-        raise UserError(f"--format {format}: choose one of {', '.join(_FORMATS)}.")
+    if format not in WRITERS:
+        raise UserError(f"--format {format}: choose from {', '.join(WRITERS)}.")
     return format
 
 
@@ -95,152 +174,37 @@ def _known_input_format(name: str | None) -> Format | None:
     for known in get_args(Format):
         if name == known:
             return known
-    raise UserError(f"--input-format {name}: choose one of {', '.join(get_args(Format))}.")
+    raise UserError(f"--input-format {name}: choose from {', '.join(get_args(Format))}.")
+
+
+def _check_output(output: Path | None, source: str | None, overwrite: bool) -> None:
+    """Refuse to replace a file: the input's own always, any other unless asked for."""
+    if output is None or not output.exists():
+        return
+    if source not in (None, "-") and Path(str(source)).exists() and output.samefile(str(source)):
+        raise UserError(f"{output} is the input. Write the answers to another file.")
+    if output.is_dir():
+        raise UserError(f"{output} is a folder. Name a .jsonl or .csv file.")
+    if not overwrite:
+        raise UserError(f"{output} exists already. Choose another --output, or use --overwrite.")
 
 
 @contextmanager
 def _open_output(output: Path | None) -> Iterator[TextIO]:
+    """Where answers go; what was answered before an error is kept.
+
+    A file is written beside its place and takes it at the end: a reader never sees half of it by its name.
+    """
     if output is None:
         yield sys.stdout
         return
+    failure: HeadwayError | None = None
     with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        yield file
-
-
-def _read(
-    source: str, input_format: Format | None, classifier: TextClassifier, faults: BadRowPolicy
-) -> Iterator[Input]:
-    wanted = classifier.columns or Columns("text")
-    found: Columns | None = None
-    name = "standard input" if source == "-" else source
-    given = 0
-    for row in stream(source, format=input_format, faults=faults):
-        number = given + faults.count + 1
         try:
-            found = found or find_inputs(list(row), wanted)
-            text = _text_of(row, found)
-        except DataError as error:
-            faults.report(f"{name}, row {number}", str(error).rstrip("."))
-        else:
-            given += 1
-            yield number, text
-    if faults.count and not given:
-        raise faults.seen().all_of(name)
-
-
-def _text_of(row: dict[str, object], columns: Columns) -> Text:
-    parts = []
-    for name in columns.texts:
-        value = row.get(name)
-        if value is None:
-            raise DataError(f"{name!r} is {'empty' if name in row else 'missing'}. Fill it in")
-        if isinstance(value, list | dict):
-            raise DataError(f"{name!r} holds a {'list' if isinstance(value, list) else 'object'}, not a text. Mend it")
-        parts.append(str(value))
-    return parts[0] if len(parts) == 1 else (parts[0], parts[1])
-
-
-def _chunks(inputs: Iterable[Input], *, live: bool) -> Iterator[list[Input]]:
-    """Cut into lists of at most 2,048 rows; of a live pipe, into whatever has come by the time it is asked."""
-    if live:
-        yield from _live_chunks(inputs)
-        return
-    chunk: list[Input] = []
-    for given in inputs:
-        chunk.append(given)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-@dataclass(frozen=True)
-class _End:
-    error: BaseException | None = None
-
-
-def _live_chunks(inputs: Iterable[Input]) -> Iterator[list[Input]]:
-    arrived: queue.Queue[Input | _End] = queue.Queue(maxsize=2 * _CHUNK)
-
-    def read() -> None:
-        try:
-            for given in inputs:
-                arrived.put(given)
-            arrived.put(_End())
-        except BaseException as error:  # raised again below, in the main thread
-            arrived.put(_End(error))
-
-    threading.Thread(target=read, daemon=True).start()
-    end: _End | None = None
-    while end is None:
-        items = [arrived.get()]
-        while len(items) < _CHUNK and not arrived.empty():
-            items.append(arrived.get())
-        if isinstance(items[-1], _End):
-            end = items[-1]
-        chunk = [item for item in items if not isinstance(item, _End)]
-        if chunk:
-            yield chunk
-    if end.error is not None:
-        raise end.error
-
-
-class _TextWriter:
-    """For a person: the label, how sure, and the text."""
-
-    def __init__(self, file: TextIO, label_names: tuple[str, ...]) -> None:
-        self._file = file
-        self._width = max(len(name) for name in label_names)
-
-    def __call__(self, row: int, text: Text, prediction: Prediction) -> None:
-        label = prediction.label if isinstance(prediction.label, str) else ", ".join(prediction.label) or "—"
-        shown = " ‖ ".join([text] if isinstance(text, str) else text).replace("\n", " ")
-        self._file.write(f"{label:<{self._width}}  {prediction.confidence:6.1%}  {shown}\n")
-
-
-class _JsonWriter:
-    """One JSON object a line."""
-
-    def __init__(self, file: TextIO, label_names: tuple[str, ...]) -> None:
-        self._file = file
-
-    def __call__(self, row: int, text: Text, prediction: Prediction) -> None:
-        answer = {
-            "row": row,
-            **_named(text),
-            "label": prediction.label if isinstance(prediction.label, str) else list(prediction.label),
-            "confidence": _rounded(prediction.confidence),
-            "probabilities": {name: _rounded(value) for name, value in prediction.probabilities.items()},
-        }
-        self._file.write(json.dumps(answer, ensure_ascii=False) + "\n")
-
-
-class _CsvWriter:
-    """A header, then one line an answer; several labels are separated by `|`."""
-
-    def __init__(self, file: TextIO, label_names: tuple[str, ...]) -> None:
-        self._rows = csv.writer(file)
-        self._label_names = label_names
-        self._started = False
-
-    def __call__(self, row: int, text: Text, prediction: Prediction) -> None:
-        texts = _named(text)
-        if not self._started:
-            columns = ("row", *texts, "label", "confidence", *(f"probability:{name}" for name in self._label_names))
-            self._rows.writerow(columns)
-            self._started = True
-        label = prediction.label if isinstance(prediction.label, str) else "|".join(prediction.label)
-        probabilities = (_rounded(prediction.probabilities[name]) for name in self._label_names)
-        self._rows.writerow((row, *texts.values(), label, _rounded(prediction.confidence), *probabilities))
-
-
-_WRITERS: dict[str, Any] = {"text": _TextWriter, "jsonl": _JsonWriter, "csv": _CsvWriter}
-
-
-def _named(text: Text) -> dict[str, str]:
-    return {"text": text} if isinstance(text, str) else {"text": text[0], "text_pair": text[1]}
-
-
-def _rounded(value: float) -> float:
-    return round(value, 6)
+            yield file
+        except HeadwayError as error:
+            if file.tell() == 0:
+                raise
+            failure = error
+    if failure is not None:
+        raise type(failure)(f"{failure} The answers before it are in {output}.") from failure

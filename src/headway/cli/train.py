@@ -6,27 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from headway.console import console_reporter
-from headway.errors import SettingsError, UserError, reason_of
-from headway.settings import load_settings_file, parse_assignments, resolve
-from headway.tasks.classification.run import train_classifier
+from headway.errors import UserError, reason_of
+from headway.settings import load_settings_file, resolve
+from headway.tasks.run import Request, train
 
 __all__ = ["train_command"]
 
 _REQUEST_KEYS = ("data", "task", "model", "validation", "test")
-_TASKS = ("classification",)
 
 
 def train_command(
-    request: dict[str, str | None],
+    request: dict[str, Any],
     *,
     output: Path | None,
     config: Path | None,
-    assignments: list[str],
+    assignments: dict[str, Any],
     resume: bool,
     overwrite: bool,
     quiet: bool,
 ) -> None:
-    """Put together what is asked for, from the command line over the configuration file over the resumed run."""
+    """Put together what is asked for: the command line over the configuration file over the resumed run."""
     known: dict[str, Any] = {}
     if resume:
         if output is None:
@@ -37,20 +36,17 @@ def train_command(
         known |= _read_run(run)
     if config is not None:
         known |= _read_run(config) if config.suffix == ".json" else load_settings_file(config)
-    known |= {key: value for key, value in request.items() if value is not None} | parse_assignments(assignments)
+    known |= {key: value for key, value in request.items() if value} | assignments
     wanted = {key: known.pop(key, None) for key in _REQUEST_KEYS}
     known.pop("fingerprint", None)
-    if wanted["data"] is None:
+    data = wanted.pop("data")
+    if not data:
         raise UserError("Which data? For example: headway train reviews.csv, or headway train sample:reviews.")
-    if wanted["task"] not in (None, *_TASKS):
-        raise SettingsError(f"task = {wanted['task']!r}: this version trains {', '.join(_TASKS)}.")
-    train_classifier(
-        wanted["data"],
-        model=wanted["model"] or "minilm",
-        output=output or default_output(wanted["data"]),
-        validation=wanted["validation"],
-        test=wanted["test"],
-        settings=resolve(known),
+    sources = [data] if isinstance(data, str) else data
+    first = sources[0] if len(sources) == 1 else sources
+    train(
+        Request(data=first, output=output or default_output(sources[0]), **wanted),
+        resolve(known),
         resume=resume,
         overwrite=overwrite,
         reporter=None if quiet else console_reporter(),
@@ -70,5 +66,5 @@ def _read_run(path: Path) -> dict[str, Any]:
         message = f"{path}: could not be read: {reason_of(error)}. Give the headway/run.json of an earlier run."
         raise UserError(message) from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: should hold a JSON object.")
+        raise UserError(f"{path}: should be a JSON object.")
     return content

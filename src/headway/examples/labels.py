@@ -1,26 +1,76 @@
-"""Labels: their names and order, found once in the training data, stored with the model and never guessed again."""
+"""Labels: read once from their column, named once in the training data, stored with the model, never guessed again."""
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from headway.errors import DataError
-from headway.examples.fields import Columns
 from headway.sources.table import Table
 
-__all__ = ["MAX_LABELS", "Labels", "find_labels", "is_labelled", "label_name", "raw_labels", "read_targets"]
+__all__ = ["MAX_LABELS", "Labels", "RawLabels", "label_name", "learn_labels", "read_labels"]
 
 MAX_LABELS = 1000
 """More different labels than this are taken for free text or numbers to be predicted, which is another task."""
 
 _YES_NO = {"0": False, "1": True, "False": False, "True": True, "false": False, "true": True}
-_MISSING = -1
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+
+
+def label_name(value: object) -> str | None:
+    """The name of a label: texts without surrounding spaces, 1 and 1.0 → "1", True → "True"; None when empty."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip() or None
+
+
+@dataclass(frozen=True)
+class RawLabels:
+    """The labels of all rows of a table as they are written, before anyone says which names count.
+
+    Attributes:
+        source: What the table is called.
+        column: The label column, or all label columns joined by commas.
+        values: The different labels, as written.
+        codes: For each label its index in `values`. *Shape:* (labels,)
+        owners: For each label its row. *Shape:* (labels,)
+        given: Whether the row has a label; a list may be empty and still is one. *Shape:* (rows,)
+        lists: Whether a row may have several labels.
+        ordered_names: Names that come with the data, in their order: a hub data set's classes, or 0/1 columns.
+    """
+
+    source: str
+    column: str
+    values: tuple[object, ...]
+    codes: IntArray
+    owners: IntArray
+    given: BoolArray
+    lists: bool
+    ordered_names: tuple[str, ...] | None = None
+
+    @cached_property
+    def names(self) -> list[str | None]:
+        """The name of each of `values`."""
+        return [label_name(value) for value in self.values]
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """How often each of `values` occurs. *Shape:* (values,)."""
+        return np.bincount(self.codes, minlength=len(self.values))
+
+    def any(self) -> bool:
+        """Whether any row has a label."""
+        return bool(self.given.any())
 
 
 @dataclass(frozen=True)
@@ -29,7 +79,7 @@ class Labels:
 
     Attributes:
         names: The names; their order is the class index.
-        multi: Whether a text may have any number of them.
+        multi: Whether an example may have any number of them.
     """
 
     names: tuple[str, ...]
@@ -38,30 +88,44 @@ class Labels:
     def __len__(self) -> int:
         return len(self.names)
 
-    def encode(self, value: object, where: str) -> int | tuple[int, ...]:
-        """The class index of a label as it stands in a file; for multi-label the sorted indices of a list of labels.
+    def encode(self, raw: RawLabels, where: Any, *, skip_bad_rows: bool = False) -> tuple[NDArray[Any], BoolArray]:
+        """The class of every row.
+
+        Args:
+            raw: The labels as read.
+            where: What a row is called, by its index.
+            skip_bad_rows: Mark rows with unknown labels as unlabelled instead of failing.
+
+        Returns:
+            (rows,) int64 class indices, or (rows, labels) bool for multi-label; and (rows,) which rows have a label.
 
         Raises:
-            DataError: There is no label, it is a list where one label is wanted, or the training did not have it.
+            DataError: A label was not seen in training, or single labels stand where lists are wanted, or vice versa.
         """
+        given = raw.given.copy()
+        if raw.any() and raw.lists != self.multi:
+            kinds = ("one label", "a list of labels")
+            row = where(int(np.flatnonzero(given)[0]))
+            raise DataError(f"{row}: column '{raw.column}' has {kinds[raw.lists]}; expected {kinds[self.multi]}.")
+        index_of = {name: index for index, name in enumerate(self.names)}
+        classes = np.array([index_of.get(name or "", -1) for name in raw.names], dtype=np.int64)
+        codes = classes[raw.codes] if len(classes) else raw.codes
+        unknown = np.flatnonzero(codes < 0)
+        if len(unknown) and not skip_bad_rows:
+            first = int(unknown[0])
+            name = str(raw.names[raw.codes[first]])
+            raise DataError(
+                f"{where(int(raw.owners[first]))}: label '{name[:80]}' was not seen in training. {self._hint(name)}"
+            )
+        given[raw.owners[unknown]] = False
+        known = codes >= 0
         if self.multi:
-            if not isinstance(value, list | tuple | set | np.ndarray):
-                raise DataError(f"{where}: a list of labels is wanted, not {value!r}.")
-            return tuple(sorted({self._index_of(item, where) for item in value}))
-        return self._index_of(value, where)
-
-    def _index_of(self, value: object, where: str) -> int:
-        name = label_name(value)
-        if name is None:
-            raise DataError(f"{where}: the label is empty. Fill it in, or leave such rows out with --skip-bad-rows.")
-        index = self._indices.get(name)
-        if index is None:
-            raise DataError(f"{where}: label '{name[:80]}' was not seen in training. {self._hint(name)}")
-        return index
-
-    @cached_property
-    def _indices(self) -> dict[str, int]:
-        return {name: index for index, name in enumerate(self.names)}
+            matrix = np.zeros((len(given), len(self)), dtype=bool)
+            matrix[raw.owners[known], codes[known]] = True
+            return matrix, given
+        targets = np.zeros(len(given), dtype=np.int64)
+        targets[raw.owners[known]] = codes[known]
+        return targets, given
 
     def _hint(self, name: str) -> str:
         folded = {other.casefold(): other for other in self.names}
@@ -70,130 +134,164 @@ class Labels:
         return (f"Did you mean '{folded[near[0]]}'? " if near else "") + f"The labels are {shown}."
 
 
-def label_name(value: object) -> str | None:
-    """The name of a label: texts without the spaces around them, 1 and 1.0 → "1", True → "True"; None when empty."""
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip() or None
+def learn_labels(raw: RawLabels, used: BoolArray | None = None) -> Labels:
+    """The names of the labels in the training data, and their order.
 
+    Numbers are sorted as numbers and texts as texts; the names of a hub data set's classes and several 0/1 columns keep
+    their order.
 
-def find_labels(table: Table, columns: Columns) -> Labels:
-    """The labels of a training table.
-
-    Numbers are sorted as numbers and texts as texts; the names of a hub data set's classes keep their order; several
-    0/1 columns are labels with the columns' names, in the order given. Lists, or several columns, make it multi-label.
+    Args:
+        raw: The labels of the training table.
+        used: Which rows count; all when not given. *Shape:* (rows,)
 
     Raises:
-        DataError: There is no label column or no label, only one class, a list among single labels, or so many
-            different labels that they cannot be classes.
+        DataError: There is no label, only one class, or so many different labels that they cannot be classes.
     """
-    if not columns.labels:
-        raise DataError(f"{table.source} has no labels to learn from. Name their column with --set label_column=….")
-    if len(columns.labels) > 1:
-        return Labels(columns.labels, multi=True)
-    name = columns.labels[0]
-    counts, lists = _counted(table, name)
-    names = _hub_classes(table, name) or sorted(counts, key=_sort_key(counts))
-    if not names:
+    codes = raw.codes if used is None else raw.codes[used[raw.owners]]
+    counts: Counter[str] = Counter()
+    for value, count in zip(raw.names, np.bincount(codes, minlength=len(raw.values)), strict=True):
+        if count:
+            counts[str(value)] += int(count)
+    _check_variety(raw, counts)
+    names = raw.ordered_names or tuple(sorted(counts, key=_sort_key(counts)))
+    return Labels(names, multi=raw.lists)
+
+
+def _check_variety(raw: RawLabels, counts: Counter[str]) -> None:
+    if not counts and not raw.ordered_names:
+        raise DataError(f"{raw.source}: column '{raw.column}' has no labels. Choose another with --set label_column=….")
+    if label_name(raw.column) in counts:
         raise DataError(
-            f"{table.source}: column '{name}' has no label at all. Choose another with --set label_column=…."
-        )
-    if label_name(name) in counts:
-        raise DataError(
-            f"{table.source}: the first line seems to be an example already: '{name}' in it is one of the labels. "
+            f"{raw.source}: the first line seems to be an example already: '{raw.column}' in it is one of the labels. "
             "Put a header line such as text,label above it."
         )
-    if len(counts) < 2 and not lists:
+    if len(counts) < 2 and not raw.lists:
         raise DataError(
-            f"{table.source}: all labels in column '{name}' are '{next(iter(counts), names[0])}'. "
+            f"{raw.source}: all labels in column '{raw.column}' are '{next(iter(counts), '')}'. "
             "To learn a difference, examples of at least two classes are needed."
         )
-    return Labels(tuple(names), multi=lists)
+    total = counts.total()
+    too_many = len(counts) > MAX_LABELS or (total >= 20 and 2 * len(counts) > total)
+    if too_many and not raw.ordered_names:
+        raise DataError(
+            f"{raw.source}: column '{raw.column}' has {len(counts):,} different values in {total:,} rows, such as "
+            f"'{next(iter(counts))[:40]}'. Those are texts or measurements, not classes. "
+            "Choose another column with --set label_column=…, or group the values into classes."
+        )
 
 
-def is_labelled(table: Table, columns: Columns) -> bool:
-    """Whether any row has a label. The test splits of many data sets have none, or not even the column."""
-    names = [name for name in columns.labels if name in table.column_names]
-    return any(batch.given.any() for name in names for batch in _label_batches(table, name))
+def _sort_key(names: Counter[str]) -> Any:
+    """Whole numbers are sorted as numbers, everything else as text."""
+    numbers = all(name.lstrip("+-").isdecimal() for name in names)
+    return int if numbers else str
 
 
-def raw_labels(table: Table, columns: Columns) -> Counter[object]:
-    """How often each label stands in the label column, exactly as written; empty for several 0/1 columns."""
-    counts: Counter[object] = Counter()
-    if len(columns.labels) == 1:
-        for batch in _label_batches(table, columns.labels[0]):
-            counts.update(dict(zip(batch.values, np.bincount(batch.codes, minlength=len(batch.values)), strict=True)))
-    return counts
+def read_labels(table: Table, columns: Sequence[str], *, skip_bad_rows: bool = False) -> RawLabels:
+    """Read the labels of a table, in one pass over their column.
 
-
-def read_targets(
-    table: Table, columns: Columns, labels: Labels, *, skip_bad_rows: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """The class of every row.
-
-    Returns:
-        (rows,) int64 class indices, or (rows, labels) bool for multi-label; and (rows,) bool: which rows have a label.
+    Args:
+        table: The rows.
+        columns: The label column, or several columns of 0 and 1, each a label.
+        skip_bad_rows: Mark rows whose 0/1 columns hold something else as unlabelled instead of failing.
 
     Raises:
-        DataError: A label was not seen in training (unless bad rows are skipped), or is not of the right kind.
+        DataError: The values are no labels.
     """
+    if len(columns) > 1:
+        return _read_indicators(table, columns, skip_bad_rows)
+    [column] = columns
+    index_of: dict[object, int] = {}
+    codes, owners, given, lists = list[IntArray](), list[IntArray](), list[BoolArray](), None
+    start = 0
+    for batch in _batches(table, column):
+        places = np.array([index_of.setdefault(_key(value), len(index_of)) for value in batch.values], dtype=np.int64)
+        codes.append(places[batch.codes] if len(places) else batch.codes)
+        owners.append(start + batch.owners)
+        given.append(batch.given)
+        lists = batch.lists if lists is None else lists
+        start += len(batch.given)
+    classes = table.class_names(column)
+    return RawLabels(
+        table.source,
+        column,
+        tuple(key[1] for key in index_of),  # type: ignore[index]
+        np.concatenate(codes) if codes else np.zeros(0, dtype=np.int64),
+        np.concatenate(owners) if owners else np.zeros(0, dtype=np.int64),
+        np.concatenate(given) if given else np.zeros(0, dtype=bool),
+        bool(lists),
+        tuple(classes) if classes else None,
+    )
+
+
+def _key(value: object) -> tuple[type, object]:
+    """What tells values apart: 1 and True are equal in Python, and not the same label."""
+    return type(value), value
+
+
+def _read_indicators(table: Table, columns: Sequence[str], skip_bad_rows: bool) -> RawLabels:
     given = np.ones(len(table), dtype=bool)
-    if not labels.multi:
-        targets = np.zeros(len(table), dtype=np.int64)
-        for rows, codes, batch in _encoded(table, columns.labels[0], labels, given, skip_bad_rows):
-            targets[rows] = codes[batch.codes]
-        return targets, given
-    matrix = np.zeros((len(table), len(labels)), dtype=bool)
-    if len(columns.labels) > 1:
-        for name in columns.labels:
-            index = labels.encode([name], f"{table.source}, column '{name}'")
-            for rows, codes, batch in _encoded(table, name, None, given, skip_bad_rows):
-                matrix[rows, index] = codes[batch.codes] == 1
-        return matrix, given
-    for rows, codes, batch in _encoded(table, columns.labels[0], labels, given, skip_bad_rows):
-        known = codes[batch.codes] >= 0
-        matrix[rows[known], codes[batch.codes][known]] = True
-    return matrix, given
+    codes, owners = list[IntArray](), list[IntArray]()
+    for index, column in enumerate(columns):
+        raw = read_labels(table, [column])
+        values = [_YES_NO.get(name or "") for name in raw.names]
+        odd = np.array([value is None for value in values], dtype=bool)
+        bad = np.flatnonzero(odd[raw.codes]) if len(values) else np.zeros(0, dtype=np.int64)
+        if (len(bad) or raw.lists) and not skip_bad_rows:
+            row = int(raw.owners[bad[0]]) if len(bad) else 0
+            value = raw.values[raw.codes[bad[0]]] if len(bad) else "a list"
+            raise DataError(
+                f"{table.where(row)}: '{value}' in column '{column}', but of several label columns each must be 0 or 1."
+            )
+        given &= raw.given
+        given[raw.owners[bad]] = False
+        positive = np.array([value is True for value in values], dtype=bool)
+        rows = raw.owners[positive[raw.codes]] if len(values) else raw.owners
+        owners.append(rows)
+        codes.append(np.full(len(rows), index, dtype=np.int64))
+    names = tuple(columns)
+    order = np.argsort(np.concatenate(owners), kind="stable")
+    return RawLabels(
+        table.source,
+        ",".join(columns),
+        names,
+        np.concatenate(codes)[order],
+        np.concatenate(owners)[order],
+        given,
+        lists=True,
+        ordered_names=names,
+    )
 
 
 @dataclass(frozen=True, slots=True)
-class _LabelBatch:
+class _Batch:
     """The labels of some thousand rows.
 
-    Attributes:
-        start: The first row's index in the table.
-        values: The different labels, hub classes by name.
-        codes: For each label of the batch its index in `values`.
-        owners: For each label of the batch its row, counted from `start`.
-        given: (rows,) bool: whether the row has a label; a list may be empty and still is one.
-        lists: Whether the labels stand in lists; None when no row has a label.
+    Different values, their codes and rows, which rows have one, and whether they are lists (None without any label).
     """
 
-    start: int
     values: list[Any]
-    codes: np.ndarray
-    owners: np.ndarray
-    given: np.ndarray
+    codes: IntArray
+    owners: IntArray
+    given: BoolArray
     lists: bool | None
 
 
-def _label_batches(table: Table, column: str) -> Iterator[_LabelBatch]:
-    classes = _hub_classes(table, column)
+def _batches(table: Table, column: str) -> Iterator[_Batch]:
+    classes = table.class_names(column)
     start = 0
     for rows in table.batches([column]):
-        array = rows.column(column).combine_chunks()
+        array = rows.column(column)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         if column in table.mixed:
             array = _unmixed(table, column, array.to_pylist(), start)
-        given = np.asarray(array.is_valid())
+        given = np.array(array.is_valid())
         owners = np.arange(len(array))
         lists = pa.types.is_list(array.type) or pa.types.is_large_list(array.type)
         if lists:
             lengths = np.where(given, np.asarray(array.value_lengths().fill_null(0)), 0)
             owners, array = np.repeat(owners, lengths), array.flatten()
         encoded = (array if isinstance(array, pa.Array) else array.combine_chunks()).dictionary_encode()
-        codes = np.asarray(encoded.indices.fill_null(_MISSING)).astype(np.int64)
+        codes = np.asarray(encoded.indices.fill_null(-1)).astype(np.int64)
         values = encoded.dictionary.to_pylist()
         if classes:
             values = [classes[value] if value is not None and value >= 0 else None for value in values]
@@ -201,7 +299,7 @@ def _label_batches(table: Table, column: str) -> Iterator[_LabelBatch]:
         if not lists:
             given[owners[empty[codes]]] = False
         kept = ~empty[codes]
-        yield _LabelBatch(start, values, codes[kept], owners[kept], given, lists if given.any() else None)
+        yield _Batch(values, codes[kept], owners[kept], given, lists if given.any() else None)
         start += len(given)
 
 
@@ -224,78 +322,3 @@ def _unmixed(table: Table, column: str, texts: list[Any], start: int) -> Any:
         named = [None if value is None else [label_name(item) for item in value] for value in values]
         return pa.array(named, pa.list_(pa.string()))
     return pa.array([label_name(value) for value in values], pa.string())
-
-
-def _encoded(
-    table: Table, column: str, labels: Labels | None, given: np.ndarray, skip_bad_rows: bool
-) -> Iterator[tuple[np.ndarray, np.ndarray, _LabelBatch]]:
-    """For each batch: the row of each label, the class of each different label (−1 unknown), and the batch.
-
-    Without `labels` the column is one of several 0/1 columns. Rows without a usable label are marked in `given`.
-    """
-    for batch in _label_batches(table, column):
-        codes = np.full(len(batch.values), _MISSING, dtype=np.int64)
-        for code in np.unique(batch.codes):
-            rows = batch.start + batch.owners[batch.codes == code]
-            try:
-                codes[code] = _class_of(batch.values[code], labels, column, table.where(int(rows[0])), batch.lists)
-            except DataError:
-                if not skip_bad_rows:
-                    raise
-                given[rows] = False
-        given[batch.start : batch.start + len(batch.given)] &= batch.given
-        yield batch.start + batch.owners, codes, batch
-
-
-def _class_of(value: object, labels: Labels | None, column: str, where: str, lists: bool | None) -> int:
-    if labels is None:
-        answer = _YES_NO.get(label_name(value) or "")
-        if answer is None or lists:
-            raise DataError(
-                f"{where}: '{value}' in column '{column}', but of several label columns each must be 0 or 1."
-            )
-        return int(answer)
-    if bool(lists) != labels.multi:
-        kinds = ("one label", "a list of labels")
-        raise DataError(f"{where}: column '{column}' has {kinds[bool(lists)]}, but {kinds[labels.multi]} is wanted.")
-    code = labels.encode([value] if labels.multi else value, where)
-    return code[0] if isinstance(code, tuple) else code
-
-
-def _counted(table: Table, column: str) -> tuple[Counter[str], bool]:
-    """How often each label occurs, and whether the labels stand in lists.
-
-    Raises:
-        DataError: There are too many different ones.
-    """
-    counts: Counter[str] = Counter()
-    lists = False
-    for batch in _label_batches(table, column):
-        lists = lists or bool(batch.lists)
-        for value, count in zip(batch.values, np.bincount(batch.codes, minlength=len(batch.values)), strict=True):
-            if count:
-                counts[str(label_name(value))] += int(count)
-        if len(counts) > MAX_LABELS:
-            break
-    total = counts.total()
-    if len(counts) > MAX_LABELS or (total >= 20 and 2 * len(counts) > total and not _hub_classes(table, column)):
-        many = f"more than {MAX_LABELS:,}" if len(counts) > MAX_LABELS else f"{len(counts):,}"
-        raise DataError(
-            f"{table.source}: column '{column}' has {many} different values in {total:,} rows, such as "
-            f"'{str(next(iter(counts)))[:40]}'. Those are texts or measurements, not classes. "
-            "Choose another column with --set label_column=…, or group the values into classes."
-        )
-    return counts, lists
-
-
-def _hub_classes(table: Table, column: str) -> list[str] | None:
-    """The class names that a hub data set or a Parquet file written by `datasets` brings along, in their order."""
-    feature = table.rows.features[column]
-    names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
-    return [str(name) for name in names] if names else None
-
-
-def _sort_key(names: Iterable[str]) -> Any:
-    """Whole numbers are sorted as numbers, everything else as text."""
-    numbers = all(name.lstrip("+-").isdecimal() for name in names)
-    return int if numbers else str

@@ -1,13 +1,18 @@
-"""Training, validation and test rows from one file: every label in proportion, the same text never on two sides."""
+"""Training, validation and test rows from one file: strata in proportion, the same input never on two sides."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from headway.errors import DataError
 from headway.examples.examples import Examples
 
-__all__ = ["MIN_ROWS", "Splits", "make_splits"]
+__all__ = ["MIN_ROWS", "Splits", "label_strata", "make_folds", "make_splits"]
+
+IntArray = NDArray[np.int64]
 
 MIN_ROWS = 10
 """Fewer rows are not split."""
@@ -22,16 +27,22 @@ class Splits:
         validation: The validation rows.
         test: The test rows.
         description: How they came about, in one sentence.
+        folds: For cross-validation, the fold that each row of `train` is held out in; none for a single split.
     """
 
     train: Examples
     validation: Examples
     test: Examples
     description: str
+    folds: IntArray | None = None
 
     def parts(self) -> dict[str, Examples]:
         """The splits by name."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+Divide = Callable[[Examples], IntArray]
+"""Examples -> a number for each. *Shape:* (examples,)."""
 
 
 def make_splits(
@@ -39,55 +50,99 @@ def make_splits(
     validation: Examples | None = None,
     test: Examples | None = None,
     *,
+    groups: Divide,
+    strata: Callable[[Examples], IntArray | None] = lambda examples: None,
     validation_fraction: float = 0.1,
     test_fraction: float = 0.1,
     seed: int = 0,
 ) -> Splits:
     """Take what was given, and take what is missing out of the training rows.
 
-    Rows with the same text (but for case, spaces and punctuation) stay together, each label is shared out in proportion
-    (for multi-label a row counts as its rarest label), and each label keeps a row to train on. The same rows and seed
-    give the same splits.
+    Rows of one group stay together, each stratum is shared out in proportion and keeps a row to train on. The same rows
+    and seed give the same splits.
 
     Args:
-        train: The labelled rows to divide.
+        train: The rows to divide.
         validation: Validation rows, if there are any; otherwise `validation_fraction` of `train` is taken.
         test: Test rows, if there are any; otherwise `test_fraction` of `train` is taken.
+        groups: Gives rows that must not be parted the same number: those with the same input, say.
+        strata: Gives the kind of each row, of which every split gets its share: its label, say.
         validation_fraction: Between 0 and 1, both excluded.
         test_fraction: Between 0 and 1, both excluded.
         seed: Decides which rows are taken.
 
     Raises:
-        DataError: There are too few rows, or too few different texts, to divide.
+        DataError: There are too few rows, or too few different inputs, to divide.
     """
     given = {name: part for name, part in (("test", test), ("validation", validation)) if part is not None}
     wanted = {"test": test_fraction, "validation": validation_fraction}
-    shares = {name: share for name, share in wanted.items() if name not in given}
+    fractions = {name: fraction for name, fraction in wanted.items() if name not in given}
     taken: dict[str, Examples] = {}
     rest = train
-    if shares:
+    stratum = strata(train)
+    if fractions:
         if len(train) < MIN_ROWS:
             raise DataError(
                 f"{train.table.source} has only {len(train)} usable rows, too few to set some "
-                f"aside for {' and '.join(reversed(shares))}: at least {MIN_ROWS} are needed."
+                f"aside for {' and '.join(reversed(fractions))}: at least {MIN_ROWS} are needed."
             )
-        part_of = _assign(train, tuple(shares.values()), np.random.default_rng(seed))
-        taken = {name: train.select(np.flatnonzero(part_of == part)) for part, name in enumerate(shares)}
-        rest = train.select(np.flatnonzero(part_of == len(shares)))
+        part_of = _assign(groups(train), stratum, tuple(fractions.values()), np.random.default_rng(seed))
+        taken = {name: train.select(np.flatnonzero(part_of == part)) for part, name in enumerate(fractions)}
+        rest = train.select(np.flatnonzero(part_of == len(fractions)))
         if not all(map(len, taken.values())):
             raise DataError(
-                f"{train.table.source} has too few different texts to set some aside for "
-                f"{' and '.join(reversed(shares))}. Add rows, or give files with --validation and --test."
+                f"{train.table.source} has too few different inputs to set some aside for "
+                f"{' and '.join(reversed(fractions))}. Add rows, or give files with --validation and --test."
             )
     parts = taken | given
     splits = Splits(rest, parts["validation"], parts["test"], "")
-    return replace(splits, description=_describe(splits, train, tuple(shares), seed))
+    return replace(splits, description=_describe(splits, train, tuple(fractions), seed, stratum is not None))
 
 
-def _assign(examples: Examples, shares: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+def make_folds(
+    examples: Examples,
+    count: int,
+    *,
+    groups: Divide,
+    strata: Callable[[Examples], IntArray | None] = lambda examples: None,
+    seed: int = 0,
+) -> IntArray:
+    """The fold that each example is held out in: groups together, strata in proportion. *Shape:* (examples,).
+
+    Raises:
+        DataError: There are fewer different inputs than folds.
+    """
+    fractions = (1 / count,) * (count - 1)
+    folds = _assign(groups(examples), strata(examples), fractions, np.random.default_rng(seed), keep_rest=False)
+    if len(np.unique(folds)) < count:
+        raise DataError(f"{examples.table.source} has too few different inputs for {count} folds. Add rows.")
+    return folds
+
+
+def label_strata(targets: NDArray[Any]) -> IntArray:
+    """What each row counts as: its class; for multi-label the rarest of its labels, or nothing (an index of its own).
+
+    *Shape:* targets (rows,) or (rows, labels) → (rows,)
+    """
+    if targets.ndim == 1:
+        return np.unique(targets, return_inverse=True)[1].reshape(-1)
+    rarest_first = np.argsort(targets.sum(axis=0), kind="stable")
+    rarest = rarest_first[targets[:, rarest_first].argmax(axis=1)]
+    counted_as = np.where(targets.any(axis=1), rarest, targets.shape[1])
+    return np.unique(counted_as, return_inverse=True)[1].reshape(-1)
+
+
+def _assign(
+    groups: NDArray[Any],
+    strata: IntArray | None,
+    shares: tuple[float, ...],
+    rng: np.random.Generator,
+    *,
+    keep_rest: bool = True,
+) -> IntArray:
     """(rows,): the part, in the order of `shares`, that each row goes to; len(shares) is the rest, for training."""
-    first, group_of, sizes = _groups(examples.keys.normal)
-    stratum = _strata(examples.targets())[first]
+    first, group_of, sizes = _groups(groups)
+    stratum = (np.zeros(len(groups), dtype=np.int64) if strata is None else strata)[first]
     rows_in = np.bincount(stratum, weights=sizes).astype(np.int64)
     quotas = np.zeros((len(shares), len(rows_in)), dtype=np.int64)
     for part, share in enumerate(shares):
@@ -95,13 +150,14 @@ def _assign(examples: Examples, shares: tuple[float, ...], rng: np.random.Genera
     # Within each stratum: large groups last, so that none fills a whole part; otherwise by chance.
     large = sizes > np.maximum(1, quotas.min(axis=0) // 4)[stratum]
     order = np.lexsort((rng.random(len(sizes)), large, stratum))
-    strata, ends = stratum[order], np.cumsum(sizes[order])
-    before = np.concatenate([[0], np.cumsum(rows_in)])[strata]
+    in_order, ends = stratum[order], np.cumsum(sizes[order])
+    before = np.concatenate([[0], np.cumsum(rows_in)])[in_order]
     middles = ends - before - sizes[order] / 2
     limits = np.cumsum(quotas, axis=0)
-    part_in_order = (middles[None, :] >= limits[:, strata]).sum(axis=0)
-    last = np.append(strata[1:] != strata[:-1], True)
-    part_in_order[last] = len(shares)  # every label keeps something to train on
+    part_in_order = (middles[None, :] >= limits[:, in_order]).sum(axis=0)
+    last = np.append(in_order[1:] != in_order[:-1], True)
+    if keep_rest:
+        part_in_order[last] = len(shares)  # every label keeps something to train on
     for part in range(len(shares)):  # and no part stays empty while another label could give it something
         spare = np.flatnonzero((part_in_order == len(shares)) & ~last)
         if not (part_in_order == part).any() and len(spare):
@@ -123,16 +179,6 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return first[order], rank[group_of.reshape(-1)], sizes[order]
 
 
-def _strata(targets: np.ndarray) -> np.ndarray:
-    """(rows,) what each row counts as: its class, or the rarest of its labels, or nothing (an index of its own)."""
-    if targets.ndim == 1:
-        return np.unique(targets, return_inverse=True)[1].reshape(-1)
-    rarest_first = np.argsort(targets.sum(axis=0), kind="stable")
-    rarest = rarest_first[targets[:, rarest_first].argmax(axis=1)]
-    counted_as = np.where(targets.any(axis=1), rarest, targets.shape[1])
-    return np.unique(counted_as, return_inverse=True)[1].reshape(-1)
-
-
 def _quotas(rows_in: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """How many rows of each stratum make up a share of the whole: rounded down, the rest to the largest remainders."""
     exact = rows_in * share
@@ -143,7 +189,7 @@ def _quotas(rows_in: np.ndarray, share: float, rng: np.random.Generator) -> np.n
     return quotas
 
 
-def _describe(splits: Splits, whole: Examples, made: tuple[str, ...], seed: int) -> str:
+def _describe(splits: Splits, whole: Examples, made: tuple[str, ...], seed: int, stratified: bool) -> str:
     sizes = {name: len(part) for name, part in splits.parts().items()}
     counts = ", ".join(f"{size:,} {name}" for name, size in sizes.items())
     if not made:
@@ -152,5 +198,6 @@ def _describe(splits: Splits, whole: Examples, made: tuple[str, ...], seed: int)
     note = f"; the {given[0]} rows were used as given" if given else ""
     return (
         f"{' and '.join(reversed(made)).capitalize()} rows were drawn from {whole.table.source} with seed {seed}, "
-        f"every label in proportion and rows with the same text on the same side{note}: {counts} rows."
+        f"{'every label in proportion and ' if stratified else ''}rows with the same input on the same side{note}: "
+        f"{counts} rows."
     )

@@ -1,1 +1,1 @@
-"""What is wrong with the data before any training."""
+"""What is wrong with the data before any training: a finding for each thing that was looked for."""

@@ -1,36 +1,34 @@
-"""Texts that stand in the data more than once: within it, with other labels, or on both sides of a split."""
-
-from collections.abc import Sequence
+"""Inputs that occur more than once: within the data, or on both sides of a split."""
 
 import numpy as np
 
-from headway.examples.checks.findings import SHOWN, Finding, Pool, Severity, count_rows, shown_example
+from headway.examples.checks.findings import SHOWN, AllRows, Finding, Severity, count_rows
 from headway.examples.checks.similarity import near_pairs
-from headway.examples.examples import Example
-from headway.examples.text_keys import words
+from headway.examples.row_keys import words
 
-__all__ = ["conflicts", "exact_duplicates", "leak", "near_duplicates"]
+__all__ = ["exact_duplicates", "leak", "near_duplicates"]
 
 SIMILARITY_ROWS = 20_000
 """So many different texts, at most, are compared for near duplicates."""
 
 
-def exact_duplicates(pool: Pool) -> Finding:
-    """The same text, word for word, more than once."""
+def exact_duplicates(pool: AllRows) -> Finding:
+    """The same text word for word, or the same image byte for byte, more than once."""
     _, first = np.unique(pool.exact, return_index=True)
     copies = np.setdiff1d(np.arange(len(pool)), first, assume_unique=True)
     share = len(copies) / len(pool)
     if len(copies) == 0:
-        return Finding("exact_duplicates", "ok", "No text occurs twice.")
+        return Finding("exact_duplicates", "ok", f"No {pool.noun} occurs twice.")
     message = (
-        f"{count_rows(len(copies))} ({share:.1%}) repeat a text that stood before, word for word. "
+        f"{count_rows(len(copies))} ({share:.1%}) {'repeat' if len(copies) > 1 else 'repeats'} an earlier {pool.noun} "
+        f"{pool.exactly}. "
         "They count several times in training; remove them unless that is meant."
     )
     severity: Severity = "warning" if share > 0.05 else "note"
     return Finding("exact_duplicates", severity, message, len(copies), share, pool.show(copies))
 
 
-def near_duplicates(pool: Pool) -> Finding:
+def near_duplicates(pool: AllRows) -> Finding:
     """Texts that differ in case, spaces and punctuation (all rows), or in a few words (a sample)."""
     _, first = np.unique(pool.exact, return_index=True)
     _, first_normal = np.unique(pool.normal[np.sort(first)], return_index=True)
@@ -39,7 +37,8 @@ def near_duplicates(pool: Pool) -> Finding:
     drawn = different
     if len(different) > SIMILARITY_ROWS:
         drawn = np.sort(np.random.default_rng(0).choice(different, SIMILARITY_ROWS, replace=False))
-    pairs = near_pairs([words(f"{example.text} {example.text_pair or ''}") for example in pool.fetch(drawn)])
+    names = pool.input_names
+    pairs = near_pairs([words(" ".join(example.get(name) or "" for name in names)) for example in pool.fetch(drawn)])
     later = drawn[np.unique([other for _, other, _ in pairs]).astype(np.int64)]
     sampled = f" (among {len(drawn):,} rows drawn by chance)" if len(drawn) < len(different) else ""
     count = len(variants) + len(later)
@@ -58,36 +57,12 @@ def near_duplicates(pool: Pool) -> Finding:
     share = count / len(pool)
     severity: Severity = "warning" if share > 0.05 or apart > 0.01 * len(pool) else "note"
     shown = [
-        f"{shown_example(pool.fetch(pair[:1])[0])} ≈ {shown_example(pool.fetch(pair[1:])[0])}" for pair in ends[:SHOWN]
+        f"{pool.show_one(pool.fetch(pair[:1])[0])} ≈ {pool.show_one(pool.fetch(pair[1:])[0])}" for pair in ends[:SHOWN]
     ]
     return Finding("near_duplicates", severity, message, count, share, tuple(shown) or pool.show(variants))
 
 
-def conflicts(pool: Pool) -> Finding:
-    """The same text, word for word, with different labels."""
-    order = np.lexsort((pool.classes, pool.exact))
-    keys, classes = pool.exact[order], pool.classes[order]
-    clash = np.flatnonzero((keys[1:] == keys[:-1]) & (classes[1:] != classes[:-1]))
-    rows = np.sort(np.flatnonzero(np.isin(pool.exact, keys[clash])))
-    if len(rows) == 0:
-        return Finding("conflicting_labels", "ok", "No text has two different labels.")
-    texts = len(np.unique(keys[clash]))
-    message = (
-        f"{texts:,} text{'s' if texts > 1 else ''} in {count_rows(len(rows))} stand{'s' if texts == 1 else ''} there "
-        "with different labels. No model can get both right; decide for one."
-    )
-    by_text = rows[np.argsort(pool.exact[rows], kind="stable")][:SHOWN]
-    names = pool.labels.names if pool.labels else ()
-    shown = tuple(
-        f"{shown_example(example)} → {_labels_of(example, names)}"
-        for row in by_text
-        for example in pool.fetch(row[None])
-    )
-    share = len(rows) / len(pool)
-    return Finding("conflicting_labels", "warning", message, len(rows), share, shown)
-
-
-def leak(pool: Pool, other: str) -> Finding:
+def leak(pool: AllRows, other: str) -> Finding:
     """Rows of another split whose text is also in the training rows."""
     start = int(pool.starts[list(pool.parts).index(other)])
     size, train = len(pool.parts[other]), len(pool.parts["train"])
@@ -97,15 +72,10 @@ def leak(pool: Pool, other: str) -> Finding:
     count = int(leaked.sum())
     name = f"leak_train_{other}"
     if count == 0:
-        return Finding(name, "ok", f"No {other} text is among the training texts.")
+        return Finding(name, "ok", f"No {other} {pool.noun} is among the training {pool.noun}s.")
     message = (
         f"{count:,} of {size:,} {other} rows ({count / size:.1%}) also stand in the training rows, "
-        f"{int(exact.sum()):,} of them word for word. "
+        f"{int(exact.sum()):,} of them {pool.exactly}. "
         f"The {other} score will look better than it is; remove them from one side."
     )
     return Finding(name, "warning", message, count, count / size, pool.show(np.flatnonzero(leaked) + start))
-
-
-def _labels_of(example: Example, names: Sequence[str]) -> str:
-    indices = example.label if isinstance(example.label, tuple) else (example.label,)
-    return ", ".join(names[index] for index in indices if index is not None) or "no label"

@@ -1,7 +1,8 @@
-"""What the checks look at, and what they answer: all rows of all splits in, findings out."""
+"""What the checks look at, and what they answer: the examples of all splits in, findings out."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from headway.examples.examples import Example
 from headway.examples.splits import Splits
 
-__all__ = ["SHOWN", "Finding", "Pool", "Severity", "count_rows", "shown_example"]
+__all__ = ["SHOWN", "AllRows", "Finding", "Severity", "count_rows"]
 
 Severity = Literal["ok", "note", "warning"]
 
@@ -38,18 +39,22 @@ class Finding:
     examples: tuple[str, ...] = ()
 
 
-class Pool:
-    """All rows of all splits, one after the other."""
+class AllRows:
+    """The examples of all splits, one after the other."""
 
     def __init__(self, splits: Splits) -> None:
         self.parts = splits.parts()
-        self.labels = splits.train.labels
         self.starts = np.cumsum([0, *map(len, self.parts.values())])
         self.exact = np.concatenate([part.keys.exact for part in self.parts.values()])
         self.normal = np.concatenate([part.keys.normal for part in self.parts.values()])
 
     def __len__(self) -> int:
         return int(self.starts[-1])
+
+    @property
+    def exactly(self) -> str:
+        """How two inputs of that kind are the same."""
+        return "byte for byte" if self.noun == "image" else "word for word"
 
     def fetch(self, rows: np.ndarray) -> list[Example]:
         """The examples of some rows (sorted), read from their files."""
@@ -64,7 +69,18 @@ class Pool:
 
     def show(self, rows: np.ndarray) -> tuple[str, ...]:
         """Up to five rows as 'reviews.csv, row 17: "text…"'."""
-        return tuple(shown_example(example) for example in self.fetch(np.sort(rows[:SHOWN])))
+        return tuple(self.show_one(example) for example in self.fetch(np.sort(rows[:SHOWN])))
+
+    def show_one(self, example: Example) -> str:
+        """An example's inputs as 'reviews.csv, row 17: "text…"'; an image by its path."""
+        shown = []
+        for name in self.input_names:
+            value = example.get(name)
+            if isinstance(value, str):
+                shown.append(f'"{_cut(" ".join(value.split()))}"')
+            elif isinstance(value, Path):
+                shown.append(_cut(str(value)))
+        return f"{example.where}: {' / '.join(shown)}" if shown else example.where
 
     def sample(self, size: int) -> np.ndarray:
         """All rows, or `size` of them drawn by chance (always the same ones), sorted."""
@@ -73,21 +89,15 @@ class Pool:
         return np.sort(np.random.default_rng(0).choice(len(self), size, replace=False))
 
     @cached_property
-    def classes(self) -> np.ndarray:
-        """(rows,) a number for each row's label, or set of labels."""
-        targets = np.concatenate([part.targets() for part in self.parts.values()])
-        if targets.ndim == 1:
-            return targets
-        bits = np.packbits(targets.astype(bool), axis=1)
-        keys = np.ascontiguousarray(bits).view(np.dtype((np.void, bits.shape[1]))).reshape(-1)
-        return np.unique(keys, return_inverse=True)[1].reshape(-1)
+    def input_names(self) -> tuple[str, ...]:
+        """The fields that the model is given."""
+        return tuple(one.name for one in self.parts["train"].fields if one.role == "input")
 
-
-def shown_example(example: Example) -> str:
-    """An example as 'reviews.csv, row 17: "text…"'."""
-    text = " ".join(example.text.split())
-    pair = f' / "{_cut(" ".join(example.text_pair.split()))}"' if example.text_pair is not None else ""
-    return f'{example.where}: "{_cut(text)}"{pair}'
+    @property
+    def noun(self) -> str:
+        """What an input is called: "text" or "image"."""
+        kinds = {one.kind for one in self.parts["train"].fields if one.role == "input"}
+        return "image" if "image" in kinds else "text"
 
 
 def _cut(text: str, length: int = 80) -> str:

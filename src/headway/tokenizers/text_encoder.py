@@ -1,17 +1,17 @@
-"""Examples become token sequences."""
+"""Texts become token sequences that are never empty and never longer than the model reads."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from headway.examples.examples import Example
 from headway.tokenizers.tokenizer import Text, Tokenizer, TokenSequence
 
 __all__ = ["TextEncoder"]
 
 
 class TextEncoder:
-    """Turns examples into token sequences of at most `max_length` tokens, special tokens counted.
+    """Turns texts into token sequences of at most `max_length` tokens, special tokens counted.
 
     Of a pair that is too long the longer text is cut first. A text that gives no token at all, as an empty one does
     where the tokenizer adds no special tokens, is read as the single token `empty_id`; when none, as the one that ends
@@ -25,25 +25,13 @@ class TextEncoder:
         stand_ins = [empty_id, *map(tokenizer.id_of, ends), 0]
         self._empty_id = next(index for index in stand_ins if index is not None)
 
-    def encode(self, examples: Sequence[Example]) -> list[TokenSequence]:
-        """One token sequence an example, cut to `max_length`."""
+    def encode(self, texts: Sequence[Text]) -> list[TokenSequence]:
+        """One token sequence per text, or pair of texts, cut to `max_length`."""
         return [
             sequence if sequence.input_ids.size else self._filled(sequence)
-            for sequence in self.tokenizer.encode(_texts(examples), self.max_length)
-        ]
-
-    def measure(self, examples: Sequence[Example]) -> list[tuple[int, int]]:
-        """How long each example would be uncut, and how many of its tokens are unknown to the vocabulary."""
-        unknown = self.tokenizer.unknown_id
-        return [
-            (sequence.input_ids.size, 0 if unknown is None else int((sequence.input_ids == unknown).sum()))
-            for sequence in self.tokenizer.encode(_texts(examples))
+            for sequence in self.tokenizer.encode(texts, self.max_length)
         ]
 
     def _filled(self, sequence: TokenSequence) -> TokenSequence:
         types = None if sequence.token_types is None else np.zeros(1, dtype=np.int64)
-        return TokenSequence(np.array([self._empty_id], dtype=np.int64), types)
-
-
-def _texts(examples: Sequence[Example]) -> list[Text]:
-    return [example.text if example.text_pair is None else (example.text, example.text_pair) for example in examples]
+        return replace(sequence, input_ids=np.array([self._empty_id], dtype=np.int64), token_types=types)

@@ -1,0 +1,64 @@
+"""The tasks that there are, and which of them a table or a model belongs to."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headway.errors import SettingsError, UserError
+from headway.sources.table import Table
+from headway.tasks.classification.task import TextClassification
+from headway.tasks.image_classification.task import ImageClassification
+from headway.tasks.task import Match, Task
+
+__all__ = ["TASKS", "find_task", "recognise_model", "recognise_table"]
+
+AnyTask = Task[Any, Any, Any]
+
+TASKS: dict[str, AnyTask] = {task.name: task for task in (TextClassification(), ImageClassification())}
+"""A task is added here, and nowhere else."""
+
+_SAMPLE_ROWS = 100
+
+
+def find_task(name: str) -> AnyTask:
+    """The task of a name; hyphens count as underscores.
+
+    Raises:
+        SettingsError: There is none.
+    """
+    task = TASKS.get(name.replace("-", "_"))
+    if task is None:
+        raise SettingsError(f"task = {name!r}: unknown task; choose from {', '.join(TASKS)}.")
+    return task
+
+
+def recognise_table(table: Table) -> AnyTask:
+    """The task that a table is for: the only one that is certain, or the only one that is possible.
+
+    Raises:
+        UserError: Several tasks are possible, or none.
+    """
+    rows = np.unique(np.linspace(0, max(0, len(table) - 1), _SAMPLE_ROWS).astype(np.int64))
+    columns = {name: table.values(name, rows) for name in table.column_names}
+    return _only({name: task.recognise_table(columns) for name, task in TASKS.items()}, f"{table.source}: this table")
+
+
+def recognise_model(config: Mapping[str, Any], folder: Path) -> AnyTask:
+    """The task that a model answers, by its `config.json`.
+
+    Raises:
+        UserError: Several tasks are possible, or none.
+    """
+    return _only({name: task.recognise_model(config) for name, task in TASKS.items()}, f"{folder}: this model")
+
+
+def _only(matches: Mapping[str, Match], what: str) -> AnyTask:
+    for level in (Match.CERTAIN, Match.POSSIBLE):
+        names = [name for name, match in matches.items() if match == level]
+        if len(names) == 1:
+            return TASKS[names[0]]
+        if names:
+            raise UserError(f"{what} could be for {' or '.join(names)}. Choose one with --task.")
+    raise UserError(f"{what} fits no task. Choose one with --task: {', '.join(TASKS)}.")
