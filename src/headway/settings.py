@@ -92,6 +92,8 @@ class Settings(BaseModel):
     """Validations without a better result before training stops; never when none. From scratch, 8 when not given."""
     save_minutes: float = Field(default=5.0, ge=0)
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
+    tensorboard: bool = False
+    """Write the learning curves as TensorBoard events too, into `headway/tensorboard`."""
 
     # --- machine --------------------------------------------------------------------------------------------------
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -196,14 +196,14 @@ class TextClassifier:
         if self.engine.precision == "int8":
             raise UserError("An int8 model is made while loading and is not saved: save the float32 model.")
         place = RunFolder(folder)
+        finished = None if record is None else record.to_json()  # refuses a record that cannot be written
+        place.withdraw()
         task = {
             "task": "classification",
             "columns": asdict(self.columns) if self.columns else None,
             "max_length": self.engine.encoder.max_length,
         }
         write_atomically(place.task, json.dumps(task, indent=2) + "\n")
-        if record is not None:
-            _write_report(place, record)
         save_classifier(
             place.folder,
             self.engine.model,
@@ -213,6 +213,9 @@ class TextClassifier:
             tokenizer=self.engine.encoder.tokenizer,
             max_length=self.engine.encoder.max_length,
         )
+        if record is not None and finished is not None:
+            _write_report(place, record)
+            place.finish(finished)
 
 
 def _as_example(text: object) -> Example:
@@ -231,7 +234,6 @@ def _write_report(place: RunFolder, record: Record) -> None:
     from headway.evaluation.report.charts import curves_png
     from headway.evaluation.report.page import model_card, render
 
-    write_atomically(place.record, record.to_json())
     write_atomically(place.report, render(record))
     write_atomically(place.card, model_card(record))
     if record.curves:

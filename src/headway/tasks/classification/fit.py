@@ -1,4 +1,4 @@
-"""A classifier's training as callables for the loop."""
+"""A classifier's training, as the loop wants it."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,7 +8,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from headway.batching.batches import (
     Batch,
@@ -29,8 +28,9 @@ from headway.tasks.classification.engine import Engine, probabilities
 from headway.tasks.classification.loss import Loss, balanced_weights
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
-from headway.training.events import CurveFile, Event, TensorBoardListener
-from headway.training.loop import Job, planned_steps, train
+from headway.training.events import CurveFile, Event, Listener, TensorBoardListener
+from headway.training.loop import planned_steps, train
+from headway.training.loss import LossSum
 from headway.training.state import TrainState
 
 __all__ = ["Outcome", "check_metric", "choose_metric", "fit"]
@@ -70,24 +70,24 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; the state is saved, and the message says how to go on.
         TrainingError: The loss or the gradient stays non-finite.
     """
-    job = _build_job(engine, data, settings, metric)
+    job = _ClassifierTraining(engine, data, settings, metric)
     total_steps = planned_steps(job, settings.epochs)
     start = folder.states.peek().step if resume and folder.states.exists() else 0
     curves = CurveFile(folder.curves)
     curves.truncate_after(start)
-    board = TensorBoardListener(folder.tensorboard, start)
+    board = TensorBoardListener(folder.tensorboard, start) if settings.tensorboard else None
+    listeners: list[Listener] = [curves, reporter.event] if board is None else [curves, board, reporter.event]
     reporter.training_starts(total_steps, start)
     try:
-        progress = train(
-            job, settings, folder.states, [curves, board, reporter.event], on_step=reporter.step, resume=resume
-        )
+        progress = train(job, settings, folder.states, listeners, on_step=reporter.step, resume=resume)
     except Interrupted as interruption:
         raise Interrupted(
             f"{interruption} Go on with: headway train --resume --output {folder.folder}"
         ) from interruption
     finally:
         reporter.training_ends()
-        board.close()
+        if board is not None:
+            board.close()
     return Outcome(progress, total_steps, tuple(curves.read()), metric)
 
 
@@ -115,40 +115,44 @@ def choose_metric(wanted: str | None, multi: bool) -> str:
     return wanted
 
 
-def _build_job(engine: Engine, data: ClassificationData, settings: Settings, metric: str) -> Job[Batch]:
-    train_examples, targets = data.splits.train, data.splits.train.targets()
-    weights = None
-    if settings.class_weights == "balanced":
-        weights = balanced_weights(targets, len(data.labels.names), data.labels.multi).to(engine.device)
-    loss = Loss(data.labels.multi, settings.label_smoothing, weights)
-    plan = _plan_steps(train_examples, engine.encoder, settings)
+class _ClassifierTraining:
+    """A classifier and its data, as the loop trains them."""
 
-    def batches(epoch: int, first: int) -> Iterator[list[Batch]]:
+    def __init__(self, engine: Engine, data: ClassificationData, settings: Settings, metric: str) -> None:
+        self.network = engine.model
+        self.metric = metric
+        self.higher_is_better = metric != "validation_loss"
+        self._engine, self._data, self._micro_batches = engine, data, settings.micro_batches
+        self._targets = data.splits.train.targets()
+        weights = None
+        if settings.class_weights == "balanced":
+            weights = balanced_weights(self._targets, len(data.labels.names), data.labels.multi).to(engine.device)
+        self._loss = Loss(data.labels.multi, settings.label_smoothing, weights)
+        self._plan = _plan_steps(data.splits.train, engine.encoder, settings)
+
+    def steps_in_epoch(self, epoch: int) -> int:
+        return len(self._plan(epoch))
+
+    def batches(self, epoch: int, first: int) -> Iterator[list[Batch]]:
         made = training_batches(
-            plan(epoch)[first:], train_examples, engine.encoder, targets, micro_batches=settings.micro_batches
+            self._plan(epoch)[first:],
+            self._data.splits.train,
+            self._engine.encoder,
+            self._targets,
+            micro_batches=self._micro_batches,
         )
-        return prefetch(made)
+        for micro_batches in prefetch(made):
+            yield [batch.to(self._engine.device) for batch in micro_batches]
 
-    def batch_loss(batch: Batch) -> Tensor:
-        moved = batch.to(engine.device)
-        assert moved.labels is not None
-        return loss.total(engine.forward(moved), moved.labels)
+    def loss(self, batch: Batch) -> LossSum:
+        assert batch.labels is not None
+        return self._loss.sum(self._engine.forward(batch), batch.labels)
 
-    return Job(
-        model=engine.model,
-        steps_in_epoch=lambda epoch: len(plan(epoch)),
-        batches=batches,
-        loss=batch_loss,
-        weight=lambda batch: loss.weight(_labels(batch)),
-        tokens=lambda batch: batch.num_tokens,
-        validate=lambda: _validate(engine, data),
-        metric=metric,
-    )
+    def num_tokens(self, batch: Batch) -> int:
+        return batch.num_tokens
 
-
-def _labels(batch: Batch) -> Tensor:
-    assert batch.labels is not None
-    return batch.labels
+    def validate(self) -> dict[str, float]:
+        return _validate(self._engine, self._data)
 
 
 def _plan_steps(examples: Examples, encoder: TextEncoder, settings: Settings) -> Callable[[int], list[Positions]]:
@@ -181,7 +185,7 @@ def _validate(engine: Engine, data: ClassificationData) -> dict[str, float]:
     targets, multi = data.splits.validation.targets(), data.labels.multi
     logits = np.concatenate([engine.logits(chunk) for chunk in _chunks(data.splits.validation)])
     plain, labels = Loss(multi), torch.from_numpy(targets)
-    loss = float(plain.total(torch.from_numpy(logits), labels)) / plain.weight(labels)
+    loss = float(plain.total(torch.from_numpy(logits), labels)) / float(plain.divisor(labels))
     if not np.isfinite(logits).all():
         return dict.fromkeys(METRICS[multi], math.nan) | {"validation_loss": loss}
     return {"validation_loss": loss, **compute_metrics(targets, probabilities(logits, multi), multi=multi)}

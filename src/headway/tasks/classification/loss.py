@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from headway.training.loss import LossSum
+
 __all__ = ["Loss", "balanced_weights"]
 
 
@@ -15,13 +17,21 @@ __all__ = ["Loss", "balanced_weights"]
 class Loss:
     """Cross-entropy over the labels, or for multi-label one binary cross-entropy a label; as sums, with their divisor.
 
-    Dividing once by the sum of `weight` over all micro-batches of a step gives the step's exact mean.
+    Dividing once by the sum of the divisors of all micro-batches of a step gives the step's exact mean.
     """
 
     multi: bool
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
     """Weight of each label; for multi-label, of its positive rows. *Shape:* (labels,)."""
+
+    def sum(self, logits: Tensor, labels: Tensor) -> LossSum:
+        """What training minimises, beside the plain loss. *Shape:* as in `total`."""
+        objective = self.total(logits, labels)
+        plain = objective.detach()
+        if self.label_smoothing or self.class_weights is not None:
+            plain = Loss(self.multi).total(logits.detach(), labels)
+        return LossSum(objective, plain, self.divisor(labels))
 
     def total(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Sum over the rows. *Shape:* logits (rows, num_labels), labels (rows,) or (rows, num_labels) → ()."""
@@ -34,11 +44,11 @@ class Loss:
             logits, smoothed, pos_weight=self.class_weights, reduction="sum"
         )
 
-    def weight(self, labels: Tensor) -> float:
+    def divisor(self, labels: Tensor) -> Tensor | float:
         """What the sum is divided by: the rows, weighted as their labels are; for multi-label every row × label."""
         if self.multi:
             return float(labels.numel())
-        return float(len(labels) if self.class_weights is None else self.class_weights[labels].sum())
+        return float(len(labels)) if self.class_weights is None else self.class_weights[labels].sum()
 
 
 def balanced_weights(targets: NDArray[np.generic], num_labels: int, multi: bool) -> Tensor:

@@ -1,8 +1,6 @@
 """Everything that is said about a classifier: its scores beside the baselines, its mistakes, its speed."""
 
 import platform
-import resource
-import sys
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -13,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from headway.checkpoints.model_facts import settings_in_use
-from headway.device import describe_device
+from headway.device import describe_device, peak_memory
 from headway.evaluation.baselines import classification_baselines
 from headway.evaluation.metrics.labels import score
 from headway.evaluation.record import Mistake, Record, Scores
@@ -107,12 +105,6 @@ def measure_evaluation(classifier: TextClassifier, examples: Examples, source: s
         model=_model_figures(classifier),
         settings={},
     )
-
-
-def peak_memory() -> float:
-    """The most memory that this process has held, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
 def _shared(classifier: TextClassifier, examples: Examples, answers: FloatArray, base_model: str) -> dict[str, Any]:

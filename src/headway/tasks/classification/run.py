@@ -68,6 +68,7 @@ def train_classifier(
     request = {"task": "classification", "data": data, "validation": validation, "test": test, "model": model}
     folder.check({**request, **settings.model_dump()}, resume=resume, overwrite=overwrite)
     if resume and folder.is_finished():
+        folder.states.remove()  # killed between the record and this, it would stay for ever
         reporter.note(f"{folder.folder}: this run is finished already; there is nothing to resume.")
         return TextClassifier.load(folder.folder, device=settings.device)
 
@@ -89,7 +90,6 @@ def train_classifier(
     reporter.stage("Measuring")
     record = measure_run(classifier, examples, findings, outcome, settings.model_dump(), base_model=model)
     classifier.save(folder.folder, record)
-    folder.states.remove()
     reporter.result(record, str(folder.folder))
     return classifier
 
