@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,7 @@ def replacing(path: Path) -> Iterator[Path]:
         # mkstemp makes files that only their owner reads; give what a plain open() would have given.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        if os.name != "nt":  # Windows opens no folders
+        if sys.platform != "win32":  # which opens no folders
             _flush(path.parent, os.O_RDONLY)
     except Exception as error:
         number = _error_number(error)

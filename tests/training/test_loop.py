@@ -90,8 +90,8 @@ def test_training_that_stays_non_finite_stops_with_a_remedy(make_job, tmp_path):
 def test_a_long_run_that_stays_non_finite_ends_at_the_next_reading(make_job, tmp_path):
     job = make_job(steps=100_000, poison=frozenset(range(100_000)))
     done = []
+    settings = Settings(epochs=1, save_minutes=100)
     with pytest.raises(TrainingError, match="up to step 25 "):
-        settings = Settings(epochs=1, save_minutes=100)
         train(job, settings, StateFolder(tmp_path), [], on_step=lambda step, speed: done.append(step))
     assert len(done) < 1000
 
