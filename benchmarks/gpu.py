@@ -120,7 +120,8 @@ def time_training(
         with torch.autocast(device, torch.bfloat16):
             logits = forward(batch)
         torch.autograd.backward(cross_entropy(logits.float(), targets))
-        optimizer.step(optimizer.gradient_norm())
+        norm = optimizer.gradient_norm()
+        optimizer.step(norm, apply=torch.isfinite(norm))
         optimizer.clear()
 
     return _timed(step, batches, device, warm)

@@ -1,11 +1,13 @@
 """Where to compute and how precisely, on machines that nobody has here: what PyTorch says of them is made up."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from headway.device import choose_precision
+from headway.device import choose_precision, peak_memory
 from headway.errors import SettingsError
 from headway.nn.attention import varlen_takes
 
@@ -50,3 +52,22 @@ def test_the_variable_length_kernel_gets_only_what_it_takes(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert varlen_takes(torch.device(device), dtype, head_dim) == takes
+
+
+def test_the_peak_memory_is_that_of_the_largest_moment() -> None:
+    before = peak_memory()
+    block = bytearray(b"x") * (1 << 28)
+    del block
+    assert peak_memory() > max(before, 1 << 28)
+
+
+def test_nothing_needs_a_module_that_windows_lacks() -> None:
+    unix = ("resource", "fcntl", "pwd", "grp", "termios")
+    code = f"""
+import sys
+import torch  # may import what it likes
+sys.modules.update(dict.fromkeys({unix}))
+import headway.device, headway.files, headway.training.loop, headway.tasks.classification.measure
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

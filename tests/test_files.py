@@ -1,13 +1,16 @@
 """Writing without losing."""
 
 import errno
+import fcntl
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from headway.errors import HeadwayError
-from headway.files import replacing, write_atomically
+from headway.files import remove_leftovers, replacing, write_atomically
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -69,3 +72,35 @@ def test_a_place_that_may_not_be_written_is_told_without_an_option_that_the_comm
     with pytest.raises(HeadwayError, match=r"report\.html: could not be written: you may not write there") as refusal:
         write_atomically(tmp_path / "report.html", "")
     assert "--" not in str(refusal.value)
+
+
+def test_windows_which_opens_no_folders_and_flushes_only_what_may_be_written_is_served(tmp_path, monkeypatch):
+    open_file, flush = os.open, os.fsync
+
+    def open_no_folder(path, *arguments, **options):
+        if Path(path).is_dir():
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_file(path, *arguments, **options)
+
+    def flush_what_may_be_written(descriptor):
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flush(descriptor)
+
+    monkeypatch.setattr("headway.files.sys.platform", "win32")
+    monkeypatch.setattr(os, "open", open_no_folder)
+    monkeypatch.setattr(os, "fsync", flush_what_may_be_written)
+    write_atomically(tmp_path / "file", "text")
+    assert (tmp_path / "file").read_text() == "text"
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path):
+    with replacing(tmp_path / "weights") as temporary:
+        temporary.write_text("")
+        left = tmp_path / temporary.name
+        os.link(left, tmp_path / "kept")
+    (tmp_path / "kept").rename(left)  # as if the process had been killed while it wrote
+    (tmp_path / ".mine.tmp").write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [".mine.tmp", "weights"]
+    remove_leftovers(tmp_path / "not there")

@@ -3,13 +3,13 @@
 import ctypes
 import sys
 from contextlib import AbstractContextManager, nullcontext
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from headway.errors import SettingsError
 
-__all__ = ["Precision", "autocast", "choose_device", "choose_precision", "describe_device"]
+__all__ = ["Precision", "autocast", "choose_device", "choose_precision", "describe_device", "peak_memory"]
 
 Precision = Literal["float32", "bfloat16", "int8"]
 
@@ -67,6 +67,38 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return {"mps": "Apple GPU", "cpu": f"CPU, {torch.get_num_threads()} threads"}[device.type]
+
+
+def peak_memory() -> float:
+    """The most main memory that this process has held at any time, in bytes."""
+    if sys.platform == "win32":
+        return _peak_memory_on_windows()
+    import resource  # Unix only
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _peak_memory_on_windows() -> float:
+    """The peak working set, or 0 where the system does not say."""
+    kernel: Any = ctypes.WinDLL("kernel32")  # type: ignore[attr-defined, unused-ignore]
+    kernel.GetCurrentProcess.restype = ctypes.c_void_p
+    kernel.K32GetProcessMemoryInfo.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ulong)
+    counters = _ProcessMemoryCounters()
+    size = counters.cb = ctypes.sizeof(counters)
+    told = kernel.K32GetProcessMemoryInfo(kernel.GetCurrentProcess(), ctypes.byref(counters), size)
+    return float(counters.peak_working_set) if told else 0.0
+
+
+class _ProcessMemoryCounters(ctypes.Structure):
+    """PROCESS_MEMORY_COUNTERS of the Windows API."""
+
+    _fields_ = (
+        ("cb", ctypes.c_ulong),
+        ("page_faults", ctypes.c_ulong),
+        ("peak_working_set", ctypes.c_size_t),
+        *((f"unused_{index}", ctypes.c_size_t) for index in range(7)),
+    )
 
 
 def _keep_freed_memory() -> None:

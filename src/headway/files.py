@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,11 +13,15 @@ from typing import Any
 
 from headway.errors import CheckpointError, HeadwayError
 
-__all__ = ["read_json", "replacing", "write_atomically"]
+__all__ = ["read_json", "remove_leftovers", "replacing", "write_atomically"]
 
 _JSON_LIMIT = 1 << 25
 """The longest JSON file that is read, in bytes: the largest vocabularies have a third of it, and read it takes many
 times as much memory."""
+
+
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
+"""What `tempfile` calls the files that `replacing` writes to first."""
 
 
 @contextmanager
@@ -34,11 +39,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        _flush(temporary)
+        _flush(temporary, os.O_RDWR)  # Windows flushes only what may be written
         # mkstemp makes files that only their owner reads; give what a plain open() would have given.
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        _flush(path.parent)
+        if sys.platform != "win32":  # which opens no folders
+            _flush(path.parent, os.O_RDONLY)
     except Exception as error:
         number = _error_number(error)
         if number is None:
@@ -53,6 +59,13 @@ def write_atomically(path: Path, data: bytes | str) -> None:
     """Write `data` (text as UTF-8) to `path` so that a crash or a full disk leaves the old file in place."""
     with replacing(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that `replacing` leaves in a folder when the process is killed."""
+    for file in folder.glob(".*.tmp"):
+        if _TEMPORARY.fullmatch(file.name):
+            file.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -77,8 +90,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _flush(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -38,6 +39,10 @@ def start_headway() -> Callable[..., subprocess.Popen[str]]:
     """`start_headway("train", …)`: start it and leave it running."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
 
+    def hear_interrupts() -> None:
+        # Where the tests themselves run in the background, the shell has set Ctrl-C to be ignored, which is inherited.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
     def start(*words: object, **pipes: int) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [*COMMAND, *map(str, words)],
@@ -45,6 +50,7 @@ def start_headway() -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            preexec_fn=hear_interrupts,
             **pipes,
         )
 

@@ -17,17 +17,21 @@ def test_training_writes_everything_that_it_promises(trained):
     own = trained / "headway"
     for name in ("run.json", "task.json", "record.json", "report.html", "curves.jsonl", "curves.png"):
         assert (own / name).is_file(), name
-    assert not list((own / "state").iterdir())
+    assert not (own / "state").exists()
+    assert not (own / "tensorboard").exists()
     steps = [json.loads(line)["step"] for line in (own / "curves.jsonl").read_text().splitlines()]
     assert steps == sorted(steps)
 
 
-def test_tensorboard_reads_the_same_curves(trained):
+def test_tensorboard_reads_the_same_curves_where_it_is_asked_for(reviews_file, tiny_model, headway_command, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(trained / "headway" / "tensorboard"))
+    words = ["--model", tiny_model, "--set", "epochs=1", "--set", "tensorboard=true"]
+    done = headway_command("train", reviews_file, *words, "--output", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    events = EventAccumulator(str(tmp_path / "run" / "headway" / "tensorboard"))
     events.Reload()
-    lines = [json.loads(line) for line in (trained / "headway" / "curves.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "headway" / "curves.jsonl").read_text().splitlines()]
     expected = [(line["step"], line["validation_loss"]) for line in lines if "validation_loss" in line]
     scalars = events.Scalars("validation/loss")
     assert [scalar.step for scalar in scalars] == [step for step, _ in expected]
@@ -270,6 +274,15 @@ def test_an_interruption_while_a_pipe_is_awaited_is_answered(trained, start_head
     process.send_signal(number)
     assert process.wait(timeout=60) == 130  # while its pipe is still open
     assert process.communicate()[1] == "headway: interrupted.\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--overwrite"]], ids=["plain", "overwrite"])
+def test_a_model_is_not_trained_on_into_its_own_folder(trained, reviews_file, headway_command, options):
+    """Interrupted, such a run could not go on: what it started from would be gone."""
+    done = headway_command("train", reviews_file, "--model", trained, "--output", f"{trained}/.", *options)
+    assert done.returncode == 2
+    assert "the model to start from is in this folder" in done.stderr
+    assert (trained / "config.json").is_file()
 
 
 def test_a_finished_model_is_not_overwritten_unasked(trained, reviews_file, headway_command):

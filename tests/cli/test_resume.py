@@ -1,10 +1,30 @@
 """A run that is killed at any moment ends as if it had not been."""
 
+import os
 import random
+import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
+
+# The command line in a process that dies, as by a power cut, in the moment in which a file is put into its place.
+KILLED_AT = """
+import os, sys
+from pathlib import Path
+from headway.cli.main import run
+moment, name, put = sys.argv.pop(1), sys.argv.pop(1), Path.replace
+def replace(self, target):
+    if Path(target).name == name and moment == "before":
+        os._exit(9)
+    put(self, target)
+    if Path(target).name == name:
+        os._exit(9)
+Path.replace = replace
+run()
+"""
 
 
 @pytest.fixture
@@ -65,3 +85,65 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(start_headway, headway_c
         changed = headway_command("train", "--resume", "--output", tmp_path / "run", "--set", "learning_rate=1")
         assert changed.returncode == 2
         assert "learning_rate was 5e-05, now 1.0" in changed.stderr
+
+
+@pytest.fixture(scope="module")
+def new_words(reviews_file, tiny_model):
+    return ["train", reviews_file, "--model", tiny_model, *("--set", "epochs=0.5", "--set", "seed=7")]
+
+
+@pytest.fixture(scope="module")
+def new_weights(headway_command, new_words, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("new") / "run"
+    assert headway_command(*new_words, "--output", folder).returncode == 0
+    return (folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("moment", "name"),
+    [
+        ("after", "run.json"),
+        ("before", "model.safetensors"),
+        ("before", "config.json"),
+        ("before", "record.json"),
+        ("after", "record.json"),
+    ],
+)
+def test_killed_while_it_replaces_a_model_a_run_never_passes_the_old_one_off_as_its_own(
+    trained, headway_command, new_words, new_weights, tmp_path, moment, name
+):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    assert (run / "model.safetensors").read_bytes() != new_weights
+    words = [sys.executable, "-c", KILLED_AT, moment, name, *map(str, new_words), "--overwrite", "--output", str(run)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    killed = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=200, check=False)
+    assert killed.returncode == 9, killed.stderr
+    resumed = headway_command("train", "--resume", "--output", run)
+    assert resumed.returncode == 0, resumed.stderr
+    assert ("finished already" in resumed.stderr) == ((moment, name) == ("after", "record.json"))
+    assert (run / "model.safetensors").read_bytes() == new_weights
+    assert (run / "headway" / "record.json").is_file()
+    assert not (run / "headway" / "state").exists()
+    assert not list(run.rglob(".*.tmp"))
+
+
+def test_a_background_job_is_not_stopped_by_the_ctrl_c_that_it_was_started_to_ignore(
+    headway_command, new_words, new_weights, tmp_path
+):
+    """A shell starts background jobs with SIGINT ignored: a Ctrl-C is meant for the job in the foreground."""
+    state = tmp_path / "run" / "headway" / "state" / "state.pt"
+    words = [sys.executable, "-m", "headway", *new_words, "--set", "save_minutes=0", "--output", tmp_path / "run"]
+    process = subprocess.Popen(
+        [*map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    wait_for(state.exists, process)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == new_weights

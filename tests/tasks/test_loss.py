@@ -15,7 +15,7 @@ def test_cross_entropy_is_the_sum_of_negative_log_probabilities():
     expected = -(probabilities[0, 0].log() + probabilities[1, 2].log())
     loss = Loss(multi=False)
     assert float(loss.total(LOGITS, labels)) == pytest.approx(float(expected))
-    assert loss.weight(labels) == 2
+    assert loss.divisor(labels) == 2
 
 
 def test_class_weights_count_rows_and_divisor_alike():
@@ -23,7 +23,7 @@ def test_class_weights_count_rows_and_divisor_alike():
     weights = torch.tensor([1.0, 1.0, 3.0])
     loss = Loss(multi=False, class_weights=weights)
     mean = torch.nn.functional.cross_entropy(LOGITS, labels, weights)
-    assert float(loss.total(LOGITS, labels)) / loss.weight(labels) == pytest.approx(float(mean))
+    assert float(loss.total(LOGITS, labels) / loss.divisor(labels)) == pytest.approx(float(mean))
 
 
 def test_multi_label_is_one_binary_cross_entropy_a_label():
@@ -32,7 +32,7 @@ def test_multi_label_is_one_binary_cross_entropy_a_label():
     expected = -(labels * p.log() + (1 - labels) * (1 - p).log()).sum()
     loss = Loss(multi=True)
     assert float(loss.total(LOGITS, labels)) == pytest.approx(float(expected))
-    assert loss.weight(labels) == 6
+    assert loss.divisor(labels) == 6
 
 
 def test_balanced_weights_are_scikit_learns():

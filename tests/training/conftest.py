@@ -1,13 +1,13 @@
 """A job small enough to follow by hand: a line through points."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from headway.training.loop import Job
+from headway.training.loss import LossSum
 
 
 @dataclass
@@ -16,47 +16,56 @@ class Points:
     y: Tensor
 
 
-@pytest.fixture
-def make_job() -> Callable[..., Job[Points]]:
-    """`make_job(steps=8, micro_batches=1, poison={step}, validation=[…])`: least squares in 4 dimensions."""
+@dataclass
+class LineFit:
+    """Least squares in 4 dimensions, as the loop wants it."""
 
-    def make(
-        steps: int = 8,
-        micro_batches: int = 1,
-        poison: frozenset[int] = frozenset(),
-        validation: Callable[[nn.Module, int], dict[str, float]] | None = None,
-        metric: str = "validation_loss",
-    ) -> Job[Points]:
+    steps: int = 8
+    micro_batches: int = 1
+    poison: frozenset[int] = frozenset()
+    """Steps whose loss is not a number."""
+    validation: Callable[[nn.Module, int], dict[str, float]] | None = None
+    metric: str = "validation_loss"
+    device: str = "cpu"
+    network: nn.Module = field(init=False)
+
+    def __post_init__(self) -> None:
         torch.manual_seed(3)
-        model = nn.Linear(4, 1)
+        self.network = nn.Linear(4, 1).to(self.device)
+        self.calls = 0
         generator = torch.Generator().manual_seed(1)
-        x = torch.randn(steps, 6, 4, generator=generator)
-        y = x @ torch.tensor([1.0, -2.0, 0.5, 3.0])[:, None]
-        calls = 0
+        x = torch.randn(self.steps, 6, 4, generator=generator)
+        self.x, self.y = x.to(self.device), (x @ torch.tensor([1.0, -2.0, 0.5, 3.0])[:, None]).to(self.device)
 
-        def batches(epoch: int, first: int) -> Iterator[list[Points]]:
-            for step in range(first, steps):
-                bad = torch.full_like(y[step], float("nan")) if step in poison else y[step]
-                # Parts of unequal size, so that a mean of means would differ.
-                parts = [slice(0, 1), slice(1, 6)] if micro_batches == 2 else [slice(0, 6)]
-                yield [Points(x[step, part], bad[part]) for part in parts]
+    @property
+    def higher_is_better(self) -> bool:
+        return self.metric != "validation_loss"
 
-        def validate() -> dict[str, float]:
-            nonlocal calls
-            calls += 1
-            if validation is not None:
-                return validation(model, calls)
-            return {"validation_loss": float(((model(x[0]) - y[0]) ** 2).mean())}
+    def steps_in_epoch(self, epoch: int) -> int:
+        return self.steps
 
-        return Job(
-            model=model,
-            steps_in_epoch=lambda epoch: steps,
-            batches=batches,
-            loss=lambda batch: ((model(batch.x) - batch.y) ** 2).sum(),
-            weight=lambda batch: float(len(batch.y)),
-            tokens=lambda batch: batch.x.numel(),
-            validate=validate,
-            metric=metric,
-        )
+    def batches(self, epoch: int, first: int) -> Iterator[list[Points]]:
+        # Parts of unequal size, so that a mean of means would differ; one of them is empty.
+        parts = {1: [slice(0, 6)], 2: [slice(0, 1), slice(1, 6)], 3: [slice(0, 0), slice(0, 1), slice(1, 6)]}
+        for step in range(first, self.steps):
+            y = torch.full_like(self.y[step], float("nan")) if step in self.poison else self.y[step]
+            yield [Points(self.x[step, part], y[part]) for part in parts[self.micro_batches]]
 
-    return make
+    def loss(self, batch: Points) -> LossSum:
+        total = ((self.network(batch.x) - batch.y) ** 2).sum()
+        return LossSum(total, total.detach(), float(len(batch.y)))
+
+    def num_tokens(self, batch: Points) -> int:
+        return batch.x.numel()
+
+    def validate(self) -> dict[str, float]:
+        self.calls += 1
+        if self.validation is not None:
+            return self.validation(self.network, self.calls)
+        return {"validation_loss": float(((self.network(self.x[0]) - self.y[0]) ** 2).mean())}
+
+
+@pytest.fixture
+def make_job() -> type[LineFit]:
+    """`make_job(steps=8, micro_batches=1, poison={step}, validation=[…])`."""
+    return LineFit

@@ -56,10 +56,18 @@ def test_frozen_blocks_keep_their_weights(model):
     assert not any("embeddings" in name or "blocks.0" in name or "blocks.1" in name for name in free)
     assert any("blocks.2" in name for name in free)
     assert any("pooler" in name for name in free)
-    freeze(model, 0)
-    assert all(parameter.requires_grad for parameter in model.parameters())
     with pytest.raises(SettingsError, match=r"freeze_layers = 4: this model has 3 blocks\."):
         freeze(model, 4)
+
+
+@pytest.mark.parametrize("num_blocks", [0, 1])
+def test_what_somebody_else_froze_stays_frozen(model, num_blocks):
+    """As an adapter does: only its own weights are to be trained."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_("classification_head" in name)
+    freeze(model, num_blocks)
+    free = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert free == {"classification_head.weight", "classification_head.bias"}
 
 
 @pytest.fixture
@@ -152,16 +160,47 @@ def test_steps_are_those_of_pytorchs_own_parts(model, max_grad_norm):
         embedding.grad = embedding.grad.to_dense()
         expected = torch.nn.utils.clip_grad_norm_(reference.parameters(), max_grad_norm or float("inf"))
         norm = optimizer.gradient_norm()
-        assert norm == pytest.approx(float(expected), rel=1e-5)
+        assert float(norm) == pytest.approx(float(expected), rel=1e-5)
         optimizer.set_learning_rate(5, 1000)
         for group in plain.param_groups:
             group["lr"] = optimizer.adamw.param_groups[0]["lr"]
-        optimizer.step(norm)
+        optimizer.step(norm, apply=torch.isfinite(norm))
         plain.step()
         optimizer.clear()
         plain.zero_grad()
     for (name, ours), theirs in zip(model.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("first", [True, False], ids=["first step", "later step"])
+def test_a_refused_step_leaves_weights_moments_and_step_counts_bit_for_bit(model, bad, first):
+    optimizer = Optimizer(model, Settings())
+    model.eval()
+
+    def backward(factor):
+        (model(torch.arange(9), Packing([4, 5])).square().sum() * factor).backward()
+        return optimizer.gradient_norm()
+
+    if not first:
+        norm = backward(1.0)
+        optimizer.step(norm, apply=torch.isfinite(norm))
+        optimizer.clear()
+    weights = copy.deepcopy(model.state_dict())
+    state = copy.deepcopy(optimizer.state_dict()["state"])
+    norm = backward(bad)
+    optimizer.step(norm, apply=torch.isfinite(norm))
+    optimizer.clear()
+    assert all(torch.equal(weights[name], weight) for name, weight in model.state_dict().items())
+    after = optimizer.state_dict()["state"]
+    if first:  # the moments are there now, as they are before any step
+        assert all(not value.any() for moments in after.values() for value in moments.values())
+    else:
+        assert all(torch.equal(state[key][name], after[key][name]) for key in state for name in state[key])
+    # And the next gradient is not touched by the bad one, in the kept buffer of an embedding's rows either.
+    assert torch.isfinite(backward(1.0))
+    gradient = model.encoder.embeddings.token.weight.grad
+    assert gradient.abs().sum(1).nonzero().flatten().tolist() == list(range(9))
 
 
 def test_a_refused_step_leaves_nothing_behind(model):
@@ -171,7 +210,7 @@ def test_a_refused_step_leaves_nothing_behind(model):
     norms = []
     for ids in ([1, 2, 3], [4, 5, 6], [1, 2, 3]):
         model(torch.tensor(ids), Packing([3])).sum().backward()
-        norms.append(optimizer.gradient_norm())
+        norms.append(float(optimizer.gradient_norm()))
         gradient = model.encoder.embeddings.token.weight.grad
         assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) == set(ids)
         optimizer.clear()

@@ -3,8 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +12,12 @@ from headway.errors import Interrupted, TrainingError
 from headway.settings import Settings
 from headway.training.events import Event, Listener
 from headway.training.interruption import watch_signals
+from headway.training.loss import LossSum
 from headway.training.optimizer import Optimizer, freeze
 from headway.training.state import StateFolder, TrainState
+from headway.training.step_log import StepFigures, StepLog
 
-__all__ = ["Job", "planned_steps", "train"]
+__all__ = ["Trainable", "planned_steps", "train"]
 
 BatchType = TypeVar("BatchType")
 
@@ -25,40 +26,42 @@ EVENTS_PER_RUN = 200
 
 MAX_STEPS_BETWEEN_EVALUATIONS = 1000
 REFUSALS_IN_A_ROW = 25
-"""After so many non-finite steps one after the other, training cannot recover by itself."""
+"""After this many consecutive non-finite steps training cannot recover by itself."""
 
 
-@dataclass(frozen=True)
-class Job(Generic[BatchType]):
-    """What is trained, as callables: the loop knows neither the task nor the data."""
+class Trainable(Protocol[BatchType]):
+    """What is trained: the loop knows neither the task nor the data."""
 
-    model: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """The weights that are trained."""
 
-    steps_in_epoch: Callable[[int], int]
-    """How many steps an epoch has."""
+    @property
+    def metric(self) -> str:
+        """Which of the validation's figures decides which weights are the best."""
 
-    batches: Callable[[int, int], Iterator[list[BatchType]]]
-    """(epoch, first step) → the micro-batches of each step from there to the epoch's end."""
+    @property
+    def higher_is_better(self) -> bool:
+        """Of that figure."""
 
-    loss: Callable[[BatchType], Tensor]
-    """Sum of a micro-batch's losses."""
+    def steps_in_epoch(self, epoch: int) -> int:
+        """How many steps an epoch has."""
 
-    weight: Callable[[BatchType], float]
-    """What the sum of losses is divided by, summed over the whole step's micro-batches: the exact mean, whatever
-    the division into micro-batches."""
+    def batches(self, epoch: int, first: int) -> Iterator[list[BatchType]]:
+        """The micro-batches of each step from step `first` to the epoch's end, already on the device."""
 
-    tokens: Callable[[BatchType], int]
-    """Tokens of a micro-batch, for the speed."""
+    def loss(self, batch: BatchType) -> LossSum:
+        """The loss of a micro-batch; must not read anything from the device."""
 
-    validate: Callable[[], dict[str, float]]
-    """Figures on the validation data: validation_loss and the task's metrics."""
+    def num_tokens(self, batch: BatchType) -> int:
+        """Tokens of a micro-batch, for the speed."""
 
-    metric: str
-    """Which of them decides; the higher the better, but for validation_loss."""
+    def validate(self) -> dict[str, float]:
+        """Figures on the validation data: validation_loss and the task's metrics."""
 
 
 def train(
-    job: Job[BatchType],
+    job: Trainable[BatchType],
     settings: Settings,
     states: StateFolder,
     listeners: Sequence[Listener],
@@ -80,10 +83,10 @@ def train(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
         TrainingError: The loss or the gradient stays non-finite.
     """
-    freeze(job.model, settings.freeze_layers)
+    freeze(job.network, settings.freeze_layers)
     run = _Run(job, settings, states, listeners)
     if resume and states.exists():
-        run.progress = states.load(job.model, run.optimizer)
+        run.progress = states.load(job.network, run.optimizer)
     with watch_signals() as interruption:
         while not run.progress.finished:
             for micro_batches in job.batches(run.progress.epoch, run.progress.step_in_epoch):
@@ -99,12 +102,12 @@ def train(
             else:
                 run.progress.epoch += 1
                 run.progress.step_in_epoch = 0
-    states.load_best(job.model, run.progress.best_step)
-    job.model.eval()
+    states.load_best(job.network, run.progress.best_step)
+    job.network.eval()
     return run.progress
 
 
-def planned_steps(job: Job[BatchType], epochs: float) -> int:
+def planned_steps(job: Trainable[BatchType], epochs: float) -> int:
     """Steps in `epochs` passes over the data; a part of an epoch is rounded up."""
     whole = int(epochs)
     steps = sum(job.steps_in_epoch(epoch) for epoch in range(whole))
@@ -112,14 +115,19 @@ def planned_steps(job: Job[BatchType], epochs: float) -> int:
 
 
 class _Run(Generic[BatchType]):
-    """One training under way: the optimizer, how far it is, and what is due after each step."""
+    """One training under way: the optimizer, how far it is, and what is due after each step.
+
+    An ordinary step only queues work for the device. The host reads the figures of the steps, and thereby waits for
+    the device, when an event, a validation or a save is due.
+    """
 
     def __init__(
-        self, job: Job[BatchType], settings: Settings, states: StateFolder, listeners: Sequence[Listener]
+        self, job: Trainable[BatchType], settings: Settings, states: StateFolder, listeners: Sequence[Listener]
     ) -> None:
         self.job, self.settings, self.states, self.listeners = job, settings, states, listeners
-        self.optimizer = Optimizer(job.model, settings)
+        self.optimizer = Optimizer(job.network, settings)
         self.progress = TrainState()
+        self.log = StepLog()
         self.total_steps = planned_steps(job, settings.epochs)
         per_epoch = math.ceil(job.steps_in_epoch(0) / settings.evaluations_per_epoch)
         self.evaluation_interval = max(1, min(per_epoch, MAX_STEPS_BETWEEN_EVALUATIONS))
@@ -133,23 +141,23 @@ class _Run(Generic[BatchType]):
         """Train on one step's micro-batches, then do whatever is due."""
         progress = self.progress
         learning_rate = self.optimizer.set_learning_rate(progress.step, self.total_steps)
-        norm = self._update(micro_batches)
-        tokens = sum(self.job.tokens(batch) for batch in micro_batches)
-        # From the end of the last step, so that waiting for data counts.
-        seconds = time.perf_counter() - self.mark
         progress.step += 1
         progress.step_in_epoch += 1
-        progress.tokens += tokens
-        progress.seconds += seconds
-        self.tokens_since_event += tokens
-        self.seconds_since_event += seconds
+        self._update(micro_batches)
         last = progress.step >= self.total_steps
-        if progress.step % self.event_interval == 0 or last:
-            self._tell_training(learning_rate, norm)
-        if progress.step % self.evaluation_interval == 0 or last:
+        event_due = last or progress.step % self.event_interval == 0
+        evaluation_due = last or progress.step % self.evaluation_interval == 0
+        save_due = last or time.monotonic() - self.last_save >= 60 * self.settings.save_minutes
+        # Read before the clock is: the device's work belongs to the steps that queued it.
+        steps = self.log.read() if event_due or evaluation_due or save_due else []
+        self._count_work(sum(self.job.num_tokens(batch) for batch in micro_batches))
+        self._account(steps)
+        if event_due:
+            self._tell_training(learning_rate, steps[-1].gradient_norm)
+        if evaluation_due:
             self._evaluate()
         progress.finished = last or progress.stopped_early
-        if progress.finished or time.monotonic() - self.last_save >= 60 * self.settings.save_minutes:
+        if progress.finished or save_due:
             self.save()
         self.mark = time.perf_counter()
 
@@ -160,44 +168,53 @@ class _Run(Generic[BatchType]):
 
     def save(self) -> None:
         """Save the state."""
-        self.states.save(self.job.model, self.optimizer, self.progress)
+        self._account(self.log.read())
+        self.states.save(self.job.network, self.optimizer, self.progress)
         self.last_save = time.monotonic()
 
-    def _update(self, micro_batches: list[BatchType]) -> float:
-        """One optimizer step on the mean loss over all micro-batches; returns the gradient's length.
-
-        A non-finite loss or gradient is never applied.
-        """
-        self.job.model.train()
-        weight = sum(self.job.weight(batch) for batch in micro_batches)
-        losses = []
-        for batch in micro_batches:
-            mean = self.job.loss(batch) / weight
-            mean.backward()
-            losses.append(mean.detach())
-        loss = float(torch.stack(losses).sum())
-        norm = self.optimizer.gradient_norm()
-        if math.isfinite(loss) and math.isfinite(norm):
-            self.optimizer.step(norm)
-            self.progress.refused_in_a_row = 0
-            self.progress.loss_sum += loss * weight
-            self.progress.loss_weight += weight
-        else:
-            self._refuse(loss, norm)
+    def _update(self, micro_batches: list[BatchType]) -> None:
+        """One optimizer step on the mean loss over all micro-batches; a non-finite one is never applied."""
+        self.job.network.train()
+        objective, divisor, scale = _backward(self.job, micro_batches)
+        loss = objective / divisor
+        # The gradient of the mean is the gradient at hand times scale / divisor.
+        remaining = divisor / scale
+        norm = self.optimizer.gradient_norm() / remaining
+        finite = torch.isfinite(loss) & torch.isfinite(norm)
+        self.optimizer.step(norm, apply=finite, divisor=remaining)
         self.optimizer.clear()
-        return norm
+        self.log.add(self.progress.step, self._epoch(), loss=loss, divisor=divisor, gradient_norm=norm, applied=finite)
 
-    def _refuse(self, loss: float, norm: float) -> None:
+    def _count_work(self, tokens: int) -> None:
+        # From the end of the last step, so that waiting for data counts.
+        seconds = time.perf_counter() - self.mark
+        self.progress.tokens += tokens
+        self.progress.seconds += seconds
+        self.tokens_since_event += tokens
+        self.seconds_since_event += seconds
+
+    def _account(self, steps: list[StepFigures]) -> None:
+        """Add up what was read; tell the refused steps, and give up when they do not end.
+
+        Raises:
+            TrainingError: Too many steps in a row were refused.
+        """
         progress = self.progress
-        progress.refused_steps += 1
-        progress.refused_in_a_row += 1
-        self._tell({"step": progress.step + 1, "epoch": self._epoch(), "refused": 1.0})
-        if progress.refused_in_a_row >= REFUSALS_IN_A_ROW:
-            raise TrainingError(
-                f"The loss or its gradient was not finite for {REFUSALS_IN_A_ROW} steps in a row, up to step "
-                f"{progress.step + 1} (loss {loss}, gradient length {norm}); none of these steps was applied. "
-                "Lower the learning rate (--set learning_rate=…) or use --set precision=float32."
-            )
+        for figures in steps:
+            if figures.applied:
+                progress.refused_in_a_row = 0
+                progress.loss_sum += figures.loss * figures.divisor
+                progress.loss_weight += figures.divisor
+                continue
+            progress.refused_steps += 1
+            progress.refused_in_a_row += 1
+            self._tell({"step": figures.step, "epoch": figures.epoch, "refused": 1.0})
+            if progress.refused_in_a_row >= REFUSALS_IN_A_ROW:
+                raise TrainingError(
+                    f"The loss or its gradient was not finite for {REFUSALS_IN_A_ROW} steps in a row, up to step "
+                    f"{figures.step} (loss {figures.loss}, gradient norm {figures.gradient_norm}); none of these steps "
+                    "was applied. Lower the learning rate (--set learning_rate=…) or use --set precision=float32."
+                )
 
     def _tell_training(self, learning_rate: float, norm: float) -> None:
         progress = self.progress
@@ -214,17 +231,17 @@ class _Run(Generic[BatchType]):
         self.tokens_since_event, self.seconds_since_event = 0, 0.0
 
     def _evaluate(self) -> None:
-        self.job.model.eval()
+        self.job.network.eval()
         with torch.inference_mode():
             figures = self.job.validate()
         progress = self.progress
         self._tell({"step": progress.step, "epoch": self._epoch(), **figures})
-        value = figures[self.job.metric] * (-1 if self.job.metric == "validation_loss" else 1)
+        value = figures[self.job.metric] * (1 if self.job.higher_is_better else -1)
         if math.isnan(value):
             value = -math.inf
         if progress.best_value is None or value > progress.best_value:
             progress.best_value, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
-            self.states.save_best(self.job.model, progress.step)
+            self.states.save_best(self.job.network, progress.step)
         else:
             progress.evaluations_since_best += 1
             patience = self.settings.patience
@@ -237,3 +254,27 @@ class _Run(Generic[BatchType]):
     def _tell(self, event: Event) -> None:
         for listener in self.listeners:
             listener(event)
+
+
+def _backward(job: Trainable[BatchType], micro_batches: list[BatchType]) -> tuple[Tensor, Tensor, Tensor]:
+    """Add up the gradient of a step, micro-batch by micro-batch.
+
+    The step's divisor is known only after its last micro-batch. Until then each is divided by an estimate made from the
+    first, which keeps the gradient in its usual range; the optimizer divides by what is left, which for a single
+    micro-batch is exactly 1.
+
+    Returns:
+        The sum of the objective, its divisor, and what the gradient has been divided by. *Shape:* each ().
+    """
+    objectives, divisors, scale = [], [], None
+    for batch in micro_batches:
+        loss = job.loss(batch)
+        divisor = loss.divisor_tensor()
+        if scale is None:
+            # A micro-batch may have nothing to learn from; the others must not be divided by its zero.
+            scale = divisor.masked_fill(divisor <= 0, 1) * len(micro_batches)
+        (loss.objective / scale).backward()
+        objectives.append(loss.objective.detach())
+        divisors.append(divisor)
+    assert scale is not None
+    return torch.stack(objectives).sum(), torch.stack(divisors).sum(), scale

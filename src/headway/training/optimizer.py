@@ -51,6 +51,8 @@ _BOTTOM = re.compile(r"\b(?:embeddings|relative_bias)\.")
 def freeze(model: nn.Module, num_blocks: int) -> None:
     """Keep the embeddings and the lowest `num_blocks` blocks as they are; nothing when it is 0.
 
+    Weights that are frozen already, as those below an adapter are, stay frozen.
+
     Raises:
         SettingsError: The model has fewer blocks.
     """
@@ -59,7 +61,8 @@ def freeze(model: nn.Module, num_blocks: int) -> None:
     if num_blocks > blocks:
         raise SettingsError(f"freeze_layers = {num_blocks}: this model has {blocks} blocks.")
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(num_blocks == 0 or depth[name] > num_blocks)
+        if num_blocks > 0 and depth[name] <= num_blocks:
+            parameter.requires_grad_(False)
 
 
 class Optimizer:
@@ -88,8 +91,8 @@ class Optimizer:
             group["lr"] = group["peak"] * factor
         return float(max(group["lr"] for group in self.adamw.param_groups))
 
-    def gradient_norm(self) -> float:
-        """Length of the whole gradient, before clipping."""
+    def gradient_norm(self) -> Tensor:
+        """Length of the whole gradient, before clipping; stays on the device. *Shape:* ()."""
         gradients = []
         for parameter in self._parameters():
             if parameter.grad is None:
@@ -98,16 +101,22 @@ class Optimizer:
                 gradients.append(self._lay_out(parameter))
             else:
                 gradients.append(parameter.grad)
-        return float(torch.nn.utils.get_total_norm(gradients))
+        return torch.nn.utils.get_total_norm(gradients)
 
-    def step(self, norm: float) -> None:
+    def step(self, norm: Tensor, *, apply: Tensor, divisor: Tensor | float = 1.0) -> None:
         """Update the weights; a gradient longer than `max_grad_norm` is shortened to it (Pascanu et al. 2013).
 
+        The host waits for none of this: whether the step is applied is decided on the device.
+
         Args:
-            norm: What `gradient_norm` said; finite.
+            norm: Length of the divided gradient. *Shape:* ()
+            apply: If False, weights, moments and the number of steps stay as they are, bit for bit. *Shape:* (), bool
+            divisor: What the gradient is still to be divided by. *Shape:* ()
         """
-        most = self.settings.max_grad_norm
-        self.adamw.grad_scale = torch.tensor(norm / most) if most is not None and norm > most else None
+        longest = self.settings.max_grad_norm
+        excess = torch.ones_like(norm) if longest is None else (norm / longest).clamp(min=1)
+        self.adamw.grad_scale = (excess * divisor).float()
+        self.adamw.found_inf = (~apply).float()
         self.adamw.step()
 
     def clear(self) -> None:
@@ -141,9 +150,12 @@ class Optimizer:
 
 
 class _FusedAdamW(torch.optim.AdamW):
-    """PyTorch's, with a name for the number that the fused kernel divides every gradient by as it reads it."""
+    """PyTorch's, with names for two numbers that its fused kernel reads on the device."""
 
     grad_scale: Tensor | None = None
+    """Every gradient is divided by it."""
+    found_inf: Tensor | None = None
+    """The kernel does nothing where this is 1."""
 
 
 @dataclass

@@ -3,6 +3,7 @@
 import pickle
 import random
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from headway.errors import CheckpointError
-from headway.files import replacing
+from headway.files import remove_leftovers, replacing
 from headway.training.optimizer import Optimizer
 
 __all__ = ["StateFolder", "TrainState", "seed_everything"]
@@ -112,6 +113,9 @@ class StateFolder:
         self.state_file.unlink(missing_ok=True)
         for file in self.folder.glob("best-*.safetensors"):
             file.unlink(missing_ok=True)
+        remove_leftovers(self.folder)
+        with suppress(OSError):  # not there, or something of the user's is in it
+            self.folder.rmdir()
 
     def _read(self, *, mmap: bool = False) -> dict[str, Any]:
         try:
@@ -141,6 +145,8 @@ def _random_states() -> dict[str, Any]:
     states: dict[str, Any] = {"torch": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
     return states
 
 
@@ -148,3 +154,5 @@ def _restore_random_states(states: dict[str, Any]) -> None:
     torch.set_rng_state(states["torch"])
     if "cuda" in states and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(states["cuda"])
+    if "mps" in states and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(states["mps"])
