@@ -224,6 +224,35 @@ def test_saved_settings_open_in_transformers(kind: str, seed: int, tmp_path: Pat
         assert_same(ours, oracle, drawn(width, height))
 
 
+@pytest.mark.parametrize("kind", CLASSES)
+def test_models_that_see_one_channel(kind: str, tmp_path: Path) -> None:
+    """The format says it by lists of one number, and `transformers` makes the same of grey images."""
+    ours = ImageProcessor(
+        kind=f"{kind}ImageProcessor", resize=(30, 40), mean=(0.286,), std=(0.353,), convert_rgb=False, channels=1
+    )
+    save_image_processor(tmp_path, ours)
+    assert load_image_processor(tmp_path) == load_image_processor(tmp_path, num_channels=1) == ours
+    oracle = AutoImageProcessor.from_pretrained(tmp_path)
+    for width, height in SHAPES[2:]:
+        assert_same(ours, oracle, drawn(width, height, "L"))
+    assert torch.equal(ours([drawn(9, 9, "L").convert("RGB")]), ours([drawn(9, 9, "L")]))
+    with pytest.raises(CheckpointError, match=r'"image_mean" is \[0.286\], but should be a number, or a list of 3'):
+        load_image_processor(tmp_path, num_channels=3)
+
+
+def test_what_is_saved_for_one_channel_does_not_ask_for_three(tmp_path: Path) -> None:
+    ours = ImageProcessor(kind="ViTImageProcessor", resize=(8, 8), mean=(0.5,), std=(0.5,), channels=1)
+    save_image_processor(tmp_path, ours)
+    assert_same(ours, AutoImageProcessor.from_pretrained(tmp_path), drawn(9, 9, "L"))
+
+
+def test_models_that_see_what_images_do_not_have(tmp_path: Path) -> None:
+    folder = write(tmp_path, image_processor_type="ViTImageProcessor")
+    with pytest.raises(CheckpointError, match="the model reads images of 4 channels, but"):
+        load_image_processor(folder, num_channels=4)
+    assert load_image_processor(folder, num_channels=1).mean == (0.5,)
+
+
 def test_saving_over_a_newer_folder_is_seen(tmp_path: Path) -> None:
     """What `processor_config.json` says comes first, so that an older statement there must not remain."""
     write(tmp_path, "processor_config.json", processor_class="BlipProcessor", image_processor={"size": 10})

@@ -28,12 +28,16 @@ _OTHER_STEPS = ("auto_map", "crop_pct", "offset", "rescale_offset", "size_diviso
 """Keys of other ways to prepare images. Others of theirs begin with "do_" too."""
 
 
-def load_image_processor(folder: Path, image_size: int | None = None) -> ImageProcessor:
+def load_image_processor(
+    folder: Path, image_size: int | None = None, num_channels: int | None = None
+) -> ImageProcessor:
     """How a model folder wants images prepared.
 
     Args:
         folder: A model folder with `preprocessor_config.json`, or with a `processor_config.json` that says it too.
         image_size: Height and width of the images that the model reads, to refuse settings that make others.
+        num_channels: How many channels they have: 3, or 1 for grey. None: 1 if "image_mean" is a list of one number,
+            which is all that the format says about it; otherwise 3.
 
     Raises:
         CheckpointError: There are no such settings, or they are damaged, not supported or another model's; all that is
@@ -45,7 +49,7 @@ def load_image_processor(folder: Path, image_size: int | None = None) -> ImagePr
     off = {key: False for key in (*_STEPS, _SQUARE) if key in config and config[key] is None}
     reader = ConfigReader(config | off)
     kind, defaults = _kind(reader, folder)
-    processor = _processor(reader.assuming(**defaults), kind)
+    processor = _processor(reader.assuming(**defaults), kind, num_channels)
     size = processor.output_size
     if not reader.problems and not processor.is_finite:
         reader.problems.append("makes numbers too large for a computer; the file is damaged: fetch it again.")
@@ -69,7 +73,8 @@ def save_image_processor(folder: Path, processor: ImageProcessor) -> None:
     """
     settings = {
         "image_processor_type": processor.kind,
-        "do_convert_rgb": processor.convert_rgb,
+        # To convert a grey image to three channels would spoil it for a model that sees one.
+        "do_convert_rgb": processor.convert_rgb and processor.channels == 3,
         "do_resize": processor.resize is not None,
         "resample": int(processor.resample),
         "do_center_crop": processor.crop is not None,
@@ -130,7 +135,20 @@ def _kind(reader: ConfigReader, folder: Path) -> tuple[str, Mapping[str, Any]]:
     return kind, known[kind]
 
 
-def _processor(reader: ConfigReader, kind: str) -> ImageProcessor:
+def _channels(reader: ConfigReader, num_channels: int | None) -> int:
+    if num_channels is None:
+        mean = reader.config.get("image_mean")
+        return 1 if isinstance(mean, list) and len(mean) == 1 else 3
+    if num_channels not in (1, 3):
+        reader.problems.append(
+            f"the model reads images of {num_channels:,} channels, but images are made with 3 (red, green and blue) or "
+            "1 (grey). Choose another model."
+        )
+        return 3
+    return num_channels
+
+
+def _processor(reader: ConfigReader, kind: str, num_channels: int | None) -> ImageProcessor:
     for key in reader.config:
         if (key.startswith("do_") and key not in _STEPS) or key in _OTHER_STEPS:
             reader.require(key, False, "that way of preparing images is not supported; choose another model")
@@ -139,6 +157,7 @@ def _processor(reader: ConfigReader, kind: str) -> ImageProcessor:
         resize = _size(reader, "size", square=reader.flag(_SQUARE, True))
     if reader.flag("do_center_crop", False):
         crop = _crop(reader)
+    channels = _channels(reader, num_channels)
     rescales, normalizes = reader.flag("do_rescale", True), reader.flag("do_normalize", True)
     return ImageProcessor(
         kind=kind,
@@ -146,9 +165,10 @@ def _processor(reader: ConfigReader, kind: str) -> ImageProcessor:
         resample=Image.Resampling(reader.size("resample", Image.Resampling.BILINEAR, least=0, most=5)),
         crop=crop,
         scale=reader.positive("rescale_factor", 1 / 255) if rescales else 1.0,
-        mean=reader.numbers("image_mean", 0.5, 3) if normalizes else (0.0, 0.0, 0.0),
-        std=reader.numbers("image_std", 0.5, 3, above=0.0) if normalizes else (1.0, 1.0, 1.0),
+        mean=reader.numbers("image_mean", 0.5, channels) if normalizes else (0.0,) * channels,
+        std=reader.numbers("image_std", 0.5, channels, above=0.0) if normalizes else (1.0,) * channels,
         convert_rgb=reader.flag("do_convert_rgb", False),
+        channels=channels,
     )
 
 

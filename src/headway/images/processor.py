@@ -1,71 +1,22 @@
-"""Images: from a file to an upright image, and from images to the numbers that a model reads."""
+"""From images to the numbers that a model reads."""
 
-import errno
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 from headway.errors import DataError
+from headway.images.decoding import image_name, to_grey, to_rgb
 
-__all__ = ["MAX_SIDE", "ImageProcessor", "ShortestEdge", "open_image"]
+__all__ = ["MAX_SIDE", "ImageProcessor", "ShortestEdge"]
 
 MAX_SIDE = 2**13
-"""The longest side that a model may ask for, in pixels. A broken file shall not ask for all the memory."""
-
-# Not all that Pillow knows: it would start a program to draw an EPS file, and takes almost anything for a TGA file.
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-
-
-def open_image(path: Path | str) -> Image.Image:
-    """An image from a file, read to its end and turned upright (cameras write how they were held into EXIF).
-
-    Raises:
-        DataError: There is no such file, it is not an image, it is damaged, or it would take too much memory.
-    """
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise FileNotFoundError(errno.ENOENT, "there is no such file")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about metadata that nobody asked for
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as image:
-                image.load()
-                _turn_upright(image)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: has more than {Image.MAX_IMAGE_PIXELS or 0:,} pixels, too many to read safely. Make it smaller."
-        ) from error
-    except UnidentifiedImageError as error:
-        raise DataError(
-            f"{path}: is not an image that can be read. Save it as one of {', '.join(_FORMATS)}."
-        ) from error
-    except OSError as error:
-        if error.strerror:
-            raise DataError(f"{path}: cannot be read: {error.strerror}. Give the path of an image.") from error
-        raise _damaged(path, error) from error
-    except Exception as error:  # decoders raise whatever they stumble over
-        raise _damaged(path, error) from error
-    return image
-
-
-def _turn_upright(image: Image.Image) -> None:
-    try:
-        image.getexif()
-    except Exception:  # damaged metadata of an image that is whole
-        return
-    ImageOps.exif_transpose(image, in_place=True)
-
-
-def _damaged(path: Path, error: Exception) -> DataError:
-    return DataError(f"{path}: is a damaged image ({error}). Fetch it again, or leave it out.")
+"""The longest side that a model may ask for, in pixels. A broken file must not ask for all the memory."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +43,7 @@ class ShortestEdge:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageProcessor:
-    """How images become numbers: resized, cropped at their middle, each colour (scale · pixel - mean) / std."""
+    """How images become numbers: resized, cropped at their middle, each channel (scale · pixel - mean) / std."""
 
     kind: str
     """What the ecosystem calls this way of preparing images; kept for the way back."""
@@ -110,7 +61,7 @@ class ImageProcessor:
     """What pixels, from 0 to 255, are multiplied by."""
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    """Of red, green and blue, after `scale`."""
+    """Of each channel, after `scale`."""
 
     std: tuple[float, ...] = (1.0, 1.0, 1.0)
     """Standard deviations, likewise."""
@@ -118,6 +69,9 @@ class ImageProcessor:
     convert_rgb: bool = True
     """Whether a colour that stands for "transparent" in an RGB image becomes white; all other modes always become RGB
     on white."""
+
+    channels: int = 3
+    """3 for red, green and blue; 1 for models that see only grey, and then `mean` and `std` have one number each."""
 
     @property
     def output_size(self) -> tuple[int, int] | None:
@@ -130,47 +84,86 @@ class ImageProcessor:
         with np.errstate(all="ignore"):
             if not np.isfinite(np.array([*self.mean, *self.std]).astype(np.float32)).all():
                 return False
-            return bool(np.isfinite(self._numbers(np.array([[[0] * 3, [255] * 3]], dtype=np.uint8))).all())
+            return bool(np.isfinite(self._table).all())
 
     def __call__(self, images: Sequence[Image.Image]) -> Tensor:
         """The numbers of one or more images of any mode, taken as they lie (`open_image` turns them upright).
 
         Returns:
-            float32, (images, 3, height, width).
+            float32, (images, channels, height, width).
 
         Raises:
-            DataError: An image has no pixels, none that can be understood, or is too narrow; or their sizes differ and
-                the settings leave it so.
+            DataError: As for `pixels` and `normalized`.
+        """
+        return self.normalized([self.pixels(image) for image in images], [image_name(image) for image in images])
+
+    def pixels(self, image: Image.Image) -> NDArray[np.uint8]:
+        """The pixels of `resized`, (height, width, channels)."""
+        return self.as_array(self.resized(image))
+
+    def resized(self, image: Image.Image) -> Image.Image:
+        """An image of any mode converted, resized and cropped, as it is before it becomes numbers.
+
+        Raises:
+            DataError: The image has no pixels, none that can be understood, or is too narrow.
+        """
+        return self._cropped(self._resized(self.converted(image), image_name(image)))
+
+    def normalized(self, images: Sequence[NDArray[np.uint8]], names: Sequence[str] | None = None) -> Tensor:
+        """The formula, pixel by pixel. This is the only place that has it.
+
+        Args:
+            images: Each (height, width, channels), as from `pixels`.
+            names: What to call them in messages.
+
+        Returns:
+            float32, (images, channels, height, width).
+
+        Raises:
+            DataError: The sizes differ.
         """
         if not images:
             raise ValueError("no images")
-        prepared = [self._cropped(self._resized(image)) for image in images]
-        width, height = prepared[0].size
-        pixels = np.empty((len(images), 3, height, width), dtype=np.float32)
-        for row, image, original in zip(pixels, prepared, images, strict=True):
-            if image.size != (width, height):
+        height, width, _ = images[0].shape
+        numbers = np.empty((len(images), self.channels, height, width), dtype=np.float32)
+        for index, image in enumerate(images):
+            if image.shape[:2] != (height, width):
                 raise DataError(
-                    f"{_name(original)} becomes {_shown(image)} pixels and another one {_shown(prepared[0])}, but only "
-                    "images of one size go together. Give them one at a time, or in one size."
+                    f"{names[index] if names else 'An image'} becomes {_shown(image.shape)} pixels and another one "
+                    f"{_shown((height, width))}, but only images of one size go together. Give them one at a time, or "
+                    "in one size."
                 )
-            row[:] = self._numbers(np.asarray(image)).transpose(2, 0, 1)
-        return torch.from_numpy(pixels)
+            for channel in range(self.channels):
+                # Pixels are never outside the table; "clip" only spares a copy.
+                np.take(self._table[channel], image[:, :, channel], out=numbers[index, channel], mode="clip")
+        return torch.from_numpy(numbers)
 
-    def _resized(self, image: Image.Image) -> Image.Image:
-        """The image in RGB and in its new size."""
+    def converted(self, image: Image.Image) -> Image.Image:
+        """The image in as many channels as the model sees (mode RGB or L), in its own size.
+
+        Raises:
+            DataError: The image has no pixels, or none that can be understood.
+        """
         if 0 in image.size:
-            raise DataError(f"{_name(image)} has no pixels ({_shown(image)}). Leave it out.")
-        rgb = image if image.mode == "RGB" and not self.convert_rgb else _on_white(image)
+            raise DataError(f"{image_name(image)} has no pixels ({_shown(image.size[::-1])}). Leave it out.")
+        return to_grey(image) if self.channels == 1 else to_rgb(image, keep_rgb=not self.convert_rgb)
+
+    def as_array(self, image: Image.Image) -> NDArray[np.uint8]:
+        """The pixels of an image that `converted` or `resized` made, (height, width, channels)."""
+        pixels = np.asarray(image)
+        return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+    def _resized(self, image: Image.Image, name: str) -> Image.Image:
         if self.resize is None:
-            return rgb
+            return image
         size = self.resize.size(image.height, image.width) if isinstance(self.resize, ShortestEdge) else self.resize
         height, width = size
         if not 0 < height * width <= MAX_SIDE**2:
             raise DataError(
-                f"{_name(image)} is too narrow for this model: its {_shown(image)} pixels would become "
+                f"{name} is too narrow for this model: its {_shown(image.size[::-1])} pixels would become "
                 f"{width:,} × {height:,}. Cut it into pieces, or leave it out."
             )
-        return rgb.resize((width, height), self.resample)
+        return image.resize((width, height), self.resample)
 
     def _cropped(self, image: Image.Image) -> Image.Image:
         if self.crop is None:
@@ -180,36 +173,18 @@ class ImageProcessor:
         left, top = (image.width - width) // 2, (image.height - height) // 2
         return image.crop((left, top, left + width, top + height))
 
-    def _numbers(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The formula, on (height, width, 3). Rounded in between as the ecosystem does, for the very same numbers."""
-        mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
-        scaled: NDArray[np.float32] = (pixels.astype(np.float64) * self.scale).astype(np.float32)
-        numbers: NDArray[np.float32] = (scaled - mean) / std
-        return numbers
+    @cached_property
+    def _table(self) -> NDArray[np.float32]:
+        """What each of the 256 values of a pixel becomes in each channel: (channels, 256).
+
+        Rounded in between as the ecosystem does, for the very same numbers.
+        """
+        mean, std = (np.array(numbers, dtype=np.float32)[:, None] for numbers in (self.mean, self.std))
+        scaled = (np.arange(256, dtype=np.float64) * self.scale).astype(np.float32)
+        table: NDArray[np.float32] = (scaled - mean) / std
+        return table
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    """The image in RGB, white where it is transparent."""
-    if image.mode in ("I", "F"):
-        raise DataError(
-            f"{_name(image)} has 32-bit numbers for pixels (mode {image.mode}), and which of them is white is unknown. "
-            "Save it with 8 bits a colour."
-        )
-    if image.mode.startswith("I;16"):
-        # The upper byte, which is what Pillow itself takes of 16-bit colours. Its conversion would make everything
-        # above 255 of 65535 white.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("La", "RGBa"):  # colours already multiplied by their opacity
-        image = image.convert(image.mode.upper())
-    if "A" not in image.getbands() and image.info.get("transparency") is None:
-        return image.convert("RGB")
-    white = Image.new("RGBA", image.size, "white")
-    return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-
-
-def _name(image: Image.Image) -> str:
-    return str(getattr(image, "filename", "")) or "An image"
-
-
-def _shown(image: Image.Image) -> str:
-    return f"{image.width:,} × {image.height:,}"
+def _shown(size: tuple[int, ...]) -> str:
+    height, width, *_ = size
+    return f"{width:,} × {height:,}"
