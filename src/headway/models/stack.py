@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from headway.models.config import StackConfig
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import AttentionPattern
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import AttentionPattern
 from headway.nn.block import Block, Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import (
@@ -175,7 +175,7 @@ def _block(s: StackConfig, layer: int) -> Block:
         head_dim=s.head_dim,
         bias=s.attention_bias,
         output_bias=output_bias,
-        sight=AttentionPattern(s.causal, s.windows[layer] if s.windows else None),
+        pattern=AttentionPattern(s.causal, s.windows[layer] if s.windows else None),
         scale=s.attention_scale,
         dropout=s.attention_dropout,
     )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention.bias import AttentionBias
 from headway.nn.cache import LayerCache
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward

@@ -5,8 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from headway.nn.attention import fused_kernels
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import AttentionPattern
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import AttentionPattern
 from headway.nn.packing import Packing
 
 __all__ = ["Cache", "LayerCache"]
@@ -34,7 +34,7 @@ class LayerCache:
         key: Tensor,
         value: Tensor,
         packing: Packing,
-        sight: AttentionPattern,
+        pattern: AttentionPattern,
         bias: AttentionBias | None,
         scale: float | None,
     ) -> Tensor:
@@ -47,7 +47,7 @@ class LayerCache:
             key: Of the new tokens.
             value: Of the new tokens.
             packing: How many new tokens each sequence has.
-            sight: Which keys each query sees.
+            pattern: Which keys each query sees.
             bias: Added to the scores of the new tokens with all; then all sequences are equally long.
             scale: As in `attention`.
         """
@@ -56,10 +56,10 @@ class LayerCache:
         block = packing.unpack(query).transpose(1, 2)
         if len(set(before)) == 1 and len(set(packing.lengths)) == 1:
             mask = None
-            if not sight.sees_all(block.shape[2], keys.shape[2]):
-                mask = sight.mask(block.shape[2], keys.shape[2], query.device, offset=before[0])
+            if not pattern.sees_all(block.shape[2], keys.shape[2]):
+                mask = pattern.mask(block.shape[2], keys.shape[2], query.device, offset=before[0])
         else:
-            masks = [sight.mask(block.shape[2], keys.shape[2], query.device, offset=start) for start in before]
+            masks = [pattern.mask(block.shape[2], keys.shape[2], query.device, offset=start) for start in before]
             there = (
                 torch.arange(keys.shape[2], device=query.device)
                 < torch.tensor(self.lengths, device=query.device)[:, None]

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from headway.nn.attention import attention
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.cache import LayerCache
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
@@ -14,7 +14,7 @@ __all__ = ["CrossAttention", "SelfAttention"]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its sight.
+    """Multi-head self-attention: every token of a sequence looks at the others, all or those that its pattern shows it.
 
     Query, key and value projections are one matrix, so that the tokens are read once.
     """
@@ -27,14 +27,14 @@ class SelfAttention(nn.Module):
         head_dim: int | None = None,
         bias: bool = True,
         output_bias: bool | None = None,
-        sight: AttentionPattern = EVERYWHERE,
+        pattern: AttentionPattern = EVERYWHERE,
         scale: float | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         width = num_heads * _head_dim(d_model, num_heads, head_dim)
         self.num_heads = num_heads
-        self.sight = sight
+        self.pattern = pattern
         self.scale = scale
         self.dropout = dropout
         self.query_key_value = Linear(d_model, 3 * width, bias)
@@ -62,7 +62,7 @@ class SelfAttention(nn.Module):
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
-            attended = cache.attend(query, key, value, packing, self.sight, bias, self.scale)
+            attended = cache.attend(query, key, value, packing, self.pattern, bias, self.scale)
             return self.output(attended.flatten(1))
         return self._attend(query, key, value, packing, packing, bias)
 
@@ -71,7 +71,7 @@ class SelfAttention(nn.Module):
 
         *Shape:* (tokens, d_model) → (sequences, d_model)
         """
-        if self.sight is not EVERYWHERE:
+        if self.pattern is not EVERYWHERE:
             # Rows that are cut out no longer show how far they stood from the others.
             return packing.first_rows(self(input, packing, rotation=rotation))
         width = self.output.in_features
@@ -93,7 +93,7 @@ class SelfAttention(nn.Module):
             value,
             queries,
             keys,
-            sight=self.sight,
+            pattern=self.pattern,
             bias=bias,
             scale=self.scale,
             dropout_probability=probability,
