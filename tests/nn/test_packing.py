@@ -25,12 +25,11 @@ def test_unpacking_and_packing_gives_the_same_rows(sizes: list[int]) -> None:
 
 
 @given(lengths)
-def test_positions_and_first_rows(sizes: list[int]) -> None:
+def test_positions_and_firsts(sizes: list[int]) -> None:
     packing = Packing(sizes)
     assert packing.offsets.dtype == torch.int32
     assert packing.offsets.diff().tolist() == sizes
     assert packing.positions.tolist() == [position for size in sizes for position in range(size)]
-    assert packing.first_rows(packing.positions).eq(0).all()
     assert packing.firsts == Packing([1] * len(sizes))
 
 

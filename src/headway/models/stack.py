@@ -1,5 +1,6 @@
 """The stack: embeddings and blocks, as an encoder that reads or a decoder that writes."""
 
+import torch
 from torch import Tensor, nn
 
 from headway.models.config import StackConfig
@@ -19,6 +20,7 @@ from headway.nn.layers import (
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import RelativeBias, Rotation, rotation
+from headway.nn.rows import Rows
 
 __all__ = ["Stack"]
 
@@ -58,11 +60,11 @@ class Stack(nn.Module):
         *,
         memory: Memory | None = None,
         cache: Cache | None = None,
-        rows: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
         """*Shape:* ids and token_types (tokens,), or pixels (images, channels, height, width) → (tokens, d_model).
 
-        With `rows`, (sequences, d_model): the last block skips most of what nobody reads.
+        With `rows`, (sequences, d_model): the last block skips what nobody reads.
 
         Args:
             input: Token ids, or images.
@@ -70,12 +72,14 @@ class Stack(nn.Module):
             token_types: Which text each token belongs to; the first when none.
             memory: What cross-attention reads.
             cache: What this decoder has read already; the tokens given are the next ones.
-            rows: The one row of each sequence that is wanted. *Shape:* (sequences,)
+            rows: The one row of each sequence that is wanted.
         """
         hidden = self._embed(input, packing, token_types, cache)
-        bias = self._bias(packing, cache)
-        last = self.settings.num_layers - 1
+        last, bias = self.settings.num_layers - 1, None
         for layer in range(last + 1):
+            wanted = rows if layer == last else None
+            if layer == 0 or wanted is not None:
+                bias = self._bias(packing, cache, wanted)
             hidden = self._block(layer)(
                 hidden,
                 packing,
@@ -83,22 +87,8 @@ class Stack(nn.Module):
                 bias=bias,
                 memory=memory,
                 cache=None if cache is None else cache.layers[layer],
-                rows=rows if layer == last else None,
+                rows=wanted,
             )
-        return hidden if self.final_norm is None else self.final_norm(hidden)
-
-    def forward_firsts(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
-        """The vectors of the first tokens only: the last block skips what nobody reads. Exactly the same numbers.
-
-        *Shape:* as `forward` → (sequences, d_model)
-        """
-        if self.relative_bias is not None:
-            return packing.first_rows(self(input, packing, token_types))
-        hidden = self._embed(input, packing, token_types, None)
-        last = self.settings.num_layers - 1
-        for layer in range(last):
-            hidden = self._block(layer)(hidden, packing, rotation=self._rotation(layer, packing))
-        hidden = self._block(last).forward_firsts(hidden, packing, rotation=self._rotation(last, packing))
         return hidden if self.final_norm is None else self.final_norm(hidden)
 
     def _embed(self, input: Tensor, packing: Packing, token_types: Tensor | None, cache: Cache | None) -> Tensor:
@@ -110,15 +100,21 @@ class Stack(nn.Module):
         longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
         return self.embeddings(input, packing.positions + starts, longest, token_types)
 
-    def _bias(self, packing: Packing, cache: Cache | None) -> AttentionBias | None:
+    def _bias(self, packing: Packing, cache: Cache | None, rows: Rows | None) -> AttentionBias | None:
         if self.relative_bias is None:
             return None
+        places = torch.arange(packing.max_length, device=packing.device)
+        if cache is None and rows is not None:
+            seen = rows.keys(self._block(self.settings.num_layers - 1).self_attention.pattern)
+            starts, queries = (torch.tensor(at, device=packing.device)[:, None] for at in (seen.starts, rows.positions))
+            return AttentionBias(self.relative_bias(queries, starts + places[: seen.packing.max_length]))
         if cache is None:
-            return AttentionBias(self.relative_bias(0, packing.max_length, packing.max_length))
+            return AttentionBias(self.relative_bias(places, places))
         if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
             raise ValueError("with relative positions, sequences that are written together are equally long")
         before = cache.lengths[0]
-        return AttentionBias(self.relative_bias(before, packing.max_length, before + packing.max_length))
+        keys = torch.arange(before + packing.max_length, device=packing.device)
+        return AttentionBias(self.relative_bias(keys[before:], keys))
 
     def _block(self, layer: int) -> Block:
         block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]

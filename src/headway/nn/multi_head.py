@@ -9,6 +9,7 @@ from headway.nn.cache import LayerCache
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
+from headway.nn.rows import Rows
 
 __all__ = ["CrossAttention", "SelfAttention"]
 
@@ -48,55 +49,59 @@ class SelfAttention(nn.Module):
         rotation: Rotation | None = None,
         bias: AttentionBias | None = None,
         cache: LayerCache | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model).
+        """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
 
         Args:
-            input: One row a token.
+            input: One row per token.
             packing: Where the sequences start.
             rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores.
+            bias: Added to the scores; with `rows`, to those of the chosen queries with the keys that they see.
             cache: Keys and values of the tokens before these; those of these are added to it.
+            rows: The one row of each sequence that is wanted: the others get no query and no output.
         """
+        if rows is not None and cache is None:
+            return self._forward_rows(input, rows, rotation, bias)
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         if cache is not None:
             attended = cache.attend(query, key, value, packing, self.pattern, bias, self.scale)
-            return self.output(attended.flatten(1))
-        return self._attend(query, key, value, packing, packing, bias)
+            return self.output((attended if rows is None else rows.take(attended)).flatten(1))
+        return self._attend(query, key, value, packing, packing, self.pattern, bias)
 
-    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
-        """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
-
-        *Shape:* (tokens, d_model) → (sequences, d_model)
-        """
-        if self.pattern is not EVERYWHERE:
-            # Rows that are cut out no longer show how far they stood from the others.
-            return packing.first_rows(self(input, packing, rotation=rotation))
-        width = self.output.in_features
-        heads = (self.num_heads, -1)
-        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, width).unflatten(-1, heads)
-        key_value = self.query_key_value.forward_slice(input, width, 3 * width)
+    def _forward_rows(self, input: Tensor, rows: Rows, rotation: Rotation | None, bias: AttentionBias | None) -> Tensor:
+        width, heads, seen = self.output.in_features, (self.num_heads, -1), rows.keys(self.pattern)
+        query = self.query_key_value.forward_slice(rows.take(input), 0, width).unflatten(-1, heads)
+        key_value = self.query_key_value.forward_slice(seen.take(input), width, 3 * width)
         key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
         if rotation is not None:
-            key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
-        return self._attend(query, key, value, packing.firsts, packing, None)
+            cosine, sine = rotation
+            query = rotate(query, (rows.take(cosine), rows.take(sine)))
+            key = rotate(key, (seen.take(cosine), seen.take(sine)))
+        return self._attend(query, key, value, rows.own, seen.packing, EVERYWHERE, bias)
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: AttentionBias | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        queries: Packing,
+        keys: Packing,
+        pattern: AttentionPattern,
+        bias: AttentionBias | None,
     ) -> Tensor:
-        probability = self.dropout if self.training else 0.0
         attended = attention(
             query,
             key,
             value,
             queries,
             keys,
-            pattern=self.pattern,
+            pattern=pattern,
             bias=bias,
             scale=self.scale,
-            dropout_probability=probability,
+            dropout_probability=self.dropout if self.training else 0.0,
         )
         return self.output(attended.flatten(1))
 

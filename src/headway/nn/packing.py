@@ -86,13 +86,6 @@ class Packing:
         """The packing of one row a sequence: what is left when only the first tokens are kept."""
         return Packing((1,) * len(self), self.device)
 
-    def first_rows(self, packed: Tensor) -> Tensor:
-        """The first token's row of each sequence.
-
-        *Shape:* (tokens, …) → (sequences, …)
-        """
-        return packed.index_select(0, self.offsets[:-1])
-
     def lasts(self, marked: Tensor | None = None) -> Tensor:
         """Which row is each sequence's last, or the last of its marked ones where it has any.
 

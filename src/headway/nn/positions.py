@@ -70,13 +70,10 @@ class RelativeBias(nn.Module):
         self.num_buckets, self.max_distance, self.causal = num_buckets, max_distance, causal
         self.table = nn.Embedding(num_buckets, num_heads)
 
-    def forward(self, first_query: int, num_queries: int, num_keys: int) -> Tensor:
-        """*Shape:* (heads, num_queries, num_keys); the first query stands at key `first_query`."""
-        device = self.table.weight.device
-        queries = torch.arange(first_query, first_query + num_queries, device=device)[:, None]
-        distances = torch.arange(num_keys, device=device) - queries
-        bias: Tensor = self.table(self.buckets(distances))
-        return bias.permute(2, 0, 1).contiguous()
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """*Shape:* positions of queries (…, num_queries) and keys (…, num_keys) → (…, heads, num_queries, num_keys)."""
+        bias: Tensor = self.table(self.buckets(keys[..., None, :] - queries[..., None]))
+        return bias.movedim(-1, -3).contiguous()
 
     def buckets(self, distances: Tensor) -> Tensor:
         """The bucket of each distance key − query. *Shape:* any → the same."""

@@ -215,25 +215,6 @@ def test_half_precision_hides_what_is_filled_in_and_stays_finite(
         assert float((ours.double() - exact).abs().max() / exact.abs().max()) < 2e-2
 
 
-@pytest.mark.parametrize("training", [False, True])
-def test_the_first_rows_alone_are_the_same_with_the_same_gradients(training: bool) -> None:
-    torch.manual_seed(0)
-    layer = SelfAttention(24, 3)
-    packing = Packing([5, 5, 1, 9])
-    tokens = torch.randn(packing.num_tokens, 24, requires_grad=training)
-    with torch.set_grad_enabled(training):
-        whole, firsts = packing.first_rows(layer(tokens, packing)), layer.forward_firsts(tokens, packing)
-    torch.testing.assert_close(firsts, whole, atol=1e-6, rtol=1e-5)
-    if training:
-        targets = [tokens, *layer.parameters()]
-        for ours, full in zip(
-            torch.autograd.grad(firsts.square().sum(), targets),
-            torch.autograd.grad(whole.square().sum(), targets),
-            strict=True,
-        ):
-            torch.testing.assert_close(ours, full, atol=1e-6, rtol=1e-5)
-
-
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="d_model 10 does not divide into 3 heads"):
         SelfAttention(10, 3)

@@ -5,6 +5,7 @@ short. Sequences next to each other in length are put into one block as long as 
 lengths differ, the shorter are filled up inside the block and masked. Nothing outside attention sees it.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -122,6 +123,12 @@ class BlockLayout:
     None where every query sees every key. *Shape:* (num_sequences or 1, 1, query_length or 1, key_length)."""
     queries: HeadBlocks
     keys: HeadBlocks
+
+    @property
+    def members(self) -> list[list[int]]:
+        """The sequences of each block."""
+        rest = iter(self.order)
+        return [list(itertools.islice(rest, run.num_sequences)) for run in self.runs]
 
 
 def block_layout(

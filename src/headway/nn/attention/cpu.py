@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from headway.nn.attention.bias import bias_part
 from headway.nn.attention.blocks import BlockLayout, EqualRun
 from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.dropout import keep_mask, survivor_scale
@@ -32,13 +33,14 @@ def inference_attention(
     """
     query_rows = query.split([run.num_sequences * run.query_length for run in runs])
     key_rows, value_rows = (rows.split([run.num_sequences * run.key_length for run in runs]) for rows in (key, value))
-    attended = []
+    attended, sequence = [], 0
     for run, *blocks in zip(runs, query_rows, key_rows, value_rows, strict=True):
+        own = list(range(sequence, sequence := sequence + run.num_sequences))
         q, k, v = (block.unflatten(0, (run.num_sequences, -1)).transpose(1, 2) for block in blocks)
         if pattern.sees_all(run.query_length, run.key_length) and bias is None:
             block = functional.scaled_dot_product_attention(q, k, v, scale=scale)
         else:
-            block = _by_rows(q, k, v, pattern, bias, scale)
+            block = _by_rows(q, k, v, pattern, None if bias is None else bias_part(bias, own, run), scale)
         attended.append(block.transpose(1, 2).reshape(-1, *query.shape[1:]))
     return torch.cat(attended)
 
@@ -61,7 +63,7 @@ def _by_rows(
         if pattern is not EVERYWHERE:
             mask = pattern.mask(stop - start, last - first, query.device, offset=start - first)
         if bias is not None:
-            part = bias[:, start:stop, first:last]
+            part = bias[..., start:stop, first:last]
             mask = part if mask is None else part.masked_fill(~mask, -math.inf)
         rows = (query[:, :, start:stop], key[:, :, first:last], value[:, :, first:last])
         attended.append(functional.scaled_dot_product_attention(*rows, attn_mask=mask, scale=scale))
@@ -116,8 +118,9 @@ class _BlockAttention(torch.autograd.Function):
         keeps = _keep_masks(layout, dropout_probability)
         blocks = (queries.split(query), keys.split(key), keys.split(value), queries.split(output))
         all_weights = list[Tensor | None]()
-        for q, k, v, out, mask, keep in zip(*blocks, layout.masks, keeps, strict=True):
-            weights = _weights(q, k, mask, bias, scale, queries.num_heads)
+        biases = _bias_parts(bias, layout)
+        for q, k, v, out, mask, added, keep in zip(*blocks, layout.masks, biases, keeps, strict=True):
+            weights = _weights(q, k, mask, added, scale, queries.num_heads)
             all_weights.append(weights if k.shape[1] <= SHORT * k.shape[2] else None)
             torch.bmm(weights if keep is None else weights * keep, v, out=out)
         ctx.save_for_backward(query, key, value, bias, *all_weights)
@@ -142,10 +145,11 @@ class _BlockAttention(torch.autograd.Function):
         grad_output = queries.fill_zeros(grads[0] * ctx.survivor_scale)
         by_query = [queries.split(tensor) for tensor in (query, grad_output, grad_query)]
         by_key = [keys.split(tensor) for tensor in (key, value, grad_key, grad_value)]
-        blocks = zip(*by_query, *by_key, layout.masks, ctx.keeps, all_weights, strict=True)
-        for q, d_out, d_query, k, v, d_key, d_value, mask, keep, weights in blocks:
+        added = _bias_parts(bias, layout)
+        blocks = zip(*by_query, *by_key, layout.masks, ctx.keeps, all_weights, added, layout.members, strict=True)
+        for q, d_out, d_query, k, v, d_key, d_value, mask, keep, weights, part, own in blocks:
             if weights is None:
-                weights = _weights(q, k, mask, bias, ctx.scale, queries.num_heads)
+                weights = _weights(q, k, mask, part, ctx.scale, queries.num_heads)
             d_weights = torch.bmm(d_out, v.transpose(1, 2))
             kept = weights
             if keep is not None:
@@ -156,8 +160,9 @@ class _BlockAttention(torch.autograd.Function):
             torch.bmm(d_scores, k, out=d_query)
             torch.bmm(d_scores.transpose(1, 2), q, out=d_key)
             if grad_bias is not None:
-                by_head = d_scores.unflatten(0, (-1, queries.num_heads))
-                grad_bias[:, : q.shape[1], : k.shape[1]] += by_head.sum(0)
+                d_bias = d_scores.unflatten(0, (-1, queries.num_heads))
+                shared = len(grad_bias) == 1
+                grad_bias[[0] if shared else own, :, : q.shape[1], : k.shape[1]] += d_bias.sum(0) if shared else d_bias
         return (
             queries.take(grad_query).mul_(ctx.scale),
             keys.take(grad_key).mul_(ctx.scale),
@@ -174,15 +179,23 @@ def _weights(
 ) -> Tensor:
     """softmax(scale·Q·Kᵀ + bias), over the keys that the mask leaves.
 
-    *Shape:* query (matrices, query_len, head_dim), key (matrices, key_len, head_dim) → (matrices, query_len, key_len)
+    *Shape:* query (matrices, query_len, head_dim), key (matrices, key_len, head_dim),
+    bias (sequences or 1, heads, query_len, key_len) → (matrices, query_len, key_len)
     """
     scores = torch.baddbmm(query.new_empty(()), query, key.transpose(1, 2), beta=0, alpha=scale)
     by_head = scores.unflatten(0, (-1, num_heads))
     if bias is not None:
-        by_head.add_(bias[:, : query.shape[1], : key.shape[1]])
+        by_head.add_(bias)
     if mask is not None:
         by_head.add_(mask)
     return scores.softmax(-1)
+
+
+def _bias_parts(bias: Tensor | None, layout: BlockLayout) -> list[Tensor] | list[None]:
+    """What is added to the scores of each block."""
+    if bias is None:
+        return [None] * len(layout.runs)
+    return [bias_part(bias, own, run) for own, run in zip(layout.members, layout.runs, strict=True)]
 
 
 def _keep_masks(layout: BlockLayout, dropout_probability: float) -> list[Tensor] | list[None]:
