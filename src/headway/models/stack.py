@@ -7,7 +7,7 @@ from headway.models.config import StackConfig
 from headway.nn.attention.bias import AttentionBias
 from headway.nn.attention.pattern import AttentionPattern
 from headway.nn.block import Block, Memory
-from headway.nn.cache import Cache
+from headway.nn.cache import Cache, Step
 from headway.nn.layers import (
     Embeddings,
     FeedForward,
@@ -70,62 +70,61 @@ class Stack(nn.Module):
             input: Token ids, or images.
             packing: Where the sequences start.
             token_types: Which text each token belongs to; the first when none.
-            memory: What cross-attention reads.
+            memory: What cross-attention reads; not needed again once the cache has it.
             cache: What this decoder has read already; the tokens given are the next ones.
             rows: The one row of each sequence that is wanted.
         """
-        hidden = self._embed(input, packing, token_types, cache)
+        step = None if cache is None else cache.begin(packing, None if memory is None else memory[1])
+        positions = packing.positions if step is None else step.positions
+        hidden = self._embed(input, positions, packing.max_length if step is None else step.longest, token_types)
+        rotations = self._rotations(positions)
         last, bias = self.settings.num_layers - 1, None
         for layer in range(last + 1):
             wanted = rows if layer == last else None
             if layer == 0 or wanted is not None:
-                bias = self._bias(packing, cache, wanted)
+                bias = self._bias(packing, step, wanted)
             hidden = self._block(layer)(
                 hidden,
                 packing,
-                rotation=self._rotation(layer, packing),
+                rotation=rotations[layer] if rotations else None,
                 bias=bias,
                 memory=memory,
-                cache=None if cache is None else cache.layers[layer],
+                cache=None if cache is None or step is None else (cache.layers[layer], step),
                 rows=wanted,
             )
         return hidden if self.final_norm is None else self.final_norm(hidden)
 
-    def _embed(self, input: Tensor, packing: Packing, token_types: Tensor | None, cache: Cache | None) -> Tensor:
+    def _embed(self, input: Tensor, positions: Tensor, longest: int, token_types: Tensor | None) -> Tensor:
         if isinstance(self.embeddings, PatchEmbeddings):
             return self.embeddings(input)
-        if cache is None:
-            return self.embeddings(input, packing.positions, packing.max_length, token_types)
-        starts = input.new_tensor(cache.lengths).repeat_interleave(input.new_tensor(packing.lengths))
-        longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
-        return self.embeddings(input, packing.positions + starts, longest, token_types)
+        return self.embeddings(input, positions, longest, token_types)
 
-    def _bias(self, packing: Packing, cache: Cache | None, rows: Rows | None) -> AttentionBias | None:
+    def _bias(self, packing: Packing, step: Step | None, rows: Rows | None) -> AttentionBias | None:
+        """What all layers add to their scores, or, with `rows`, the last one alone."""
         if self.relative_bias is None:
             return None
+        if step is not None:
+            return AttentionBias(self.relative_bias(step.query_positions(rows), step.keys))
         places = torch.arange(packing.max_length, device=packing.device)
-        if cache is None and rows is not None:
-            seen = rows.keys(self._block(self.settings.num_layers - 1).self_attention.pattern)
-            starts, queries = (torch.tensor(at, device=packing.device)[:, None] for at in (seen.starts, rows.positions))
-            return AttentionBias(self.relative_bias(queries, starts + places[: seen.packing.max_length]))
-        if cache is None:
+        if rows is None:
             return AttentionBias(self.relative_bias(places, places))
-        if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
-            raise ValueError("with relative positions, sequences that are written together are equally long")
-        before = cache.lengths[0]
-        keys = torch.arange(before + packing.max_length, device=packing.device)
-        return AttentionBias(self.relative_bias(keys[before:], keys))
+        seen = rows.keys(self._block(self.settings.num_layers - 1).self_attention.pattern)
+        starts = torch.tensor(seen.starts, device=packing.device)[:, None]
+        return AttentionBias(self.relative_bias(rows.places[:, None], starts + places[: seen.packing.max_length]))
 
     def _block(self, layer: int) -> Block:
         block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]
         assert isinstance(block, Block)
         return block
 
-    def _rotation(self, layer: int, packing: Packing) -> Rotation | None:
+    def _rotations(self, positions: Tensor) -> list[Rotation] | None:
+        """Each layer's angles; layers of one base share them."""
         s = self.settings
         if s.rotary_thetas is None:
             return None
-        return rotation(packing, s.head_dim or s.d_model // s.num_heads, s.rotary_thetas[layer])
+        head_dim = s.head_dim or s.d_model // s.num_heads
+        by_theta = {theta: rotation(positions, head_dim, theta) for theta in set(s.rotary_thetas)}
+        return [by_theta[theta] for theta in s.rotary_thetas]
 
 
 def _embeddings(s: StackConfig, shared_token: TokenEmbedding | None) -> Embeddings:

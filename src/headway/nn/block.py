@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from headway.nn.attention.bias import AttentionBias
-from headway.nn.cache import LayerCache
+from headway.nn.cache import LayerStep
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward
 from headway.nn.multi_head import CrossAttention, SelfAttention
@@ -69,7 +69,7 @@ class Block(nn.Module):
         rotation: Rotation | None = None,
         bias: AttentionBias | None = None,
         memory: Memory | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerStep | None = None,
         rows: Rows | None = None,
     ) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
@@ -79,7 +79,7 @@ class Block(nn.Module):
             packing: Where the sequences start.
             rotation: Angles that queries and keys are turned by.
             bias: Added to the scores of self-attention, as it wants it.
-            memory: What cross-attention reads.
+            memory: What cross-attention reads; not needed where the cache has it.
             cache: Keys and values of the tokens before these.
             rows: The one row of each sequence that is wanted; of the others only keys and values are computed.
         """
@@ -89,23 +89,25 @@ class Block(nn.Module):
             input, packing = rows.take(input), rows.own
         hidden = self._add(self.self_attention_norm, input, self.attention_dropout(attended))
         if self.cross_attention is not None and self.cross_attention_norm is not None:
-            assert memory is not None, "this block reads a memory"
             normed = self._before(self.cross_attention_norm, hidden)
-            attended = self._read(self.cross_attention, normed, packing, memory, cache)
+            attended = self.cross_attention(normed, packing, *self._memory(self.cross_attention, memory, cache))
             hidden = self._add(self.cross_attention_norm, hidden, self.attention_dropout(attended))
         fed = self.feed_forward(self._before(self.feed_forward_norm, hidden))
         return self._add(self.feed_forward_norm, hidden, self.feed_forward_dropout(fed))
 
     @staticmethod
-    def _read(
-        attention: CrossAttention, input: Tensor, packing: Packing, memory: Memory, cache: LayerCache | None
-    ) -> Tensor:
-        vectors, memory_packing = memory
-        if cache is None:
-            return attention(input, packing, attention.keys_and_values(vectors), memory_packing)
-        if cache.memory is None:
-            cache.memory = attention.keys_and_values(vectors)
-        return attention(input, packing, cache.memory, memory_packing)
+    def _memory(
+        attention: CrossAttention, memory: Memory | None, cache: LayerStep | None
+    ) -> tuple[tuple[Tensor, Tensor], Packing]:
+        """The memory's keys and values, where the cache has them from there, and where its sequences start."""
+        if cache is not None and cache[0].memory is not None and cache[1].memory_packing is not None:
+            return cache[0].memory, cache[1].memory_packing
+        assert memory is not None, "this block reads a memory"
+        vectors, packing = memory
+        key_value = attention.keys_and_values(vectors)
+        if cache is not None:
+            cache[0].memory = key_value
+        return key_value, packing
 
     def _before(self, norm: nn.Module, input: Tensor) -> Tensor:
         return norm(input) if self.pre_norm else input

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from headway.nn.attention import attention
 from headway.nn.attention.bias import AttentionBias
 from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
-from headway.nn.cache import LayerCache
+from headway.nn.cache import LayerStep
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
@@ -48,7 +48,7 @@ class SelfAttention(nn.Module):
         *,
         rotation: Rotation | None = None,
         bias: AttentionBias | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerStep | None = None,
         rows: Rows | None = None,
     ) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
@@ -61,18 +61,28 @@ class SelfAttention(nn.Module):
             cache: Keys and values of the tokens before these; those of these are added to it.
             rows: The one row of each sequence that is wanted: the others get no query and no output.
         """
-        if rows is not None and cache is None:
-            return self._forward_rows(input, rows, rotation, bias)
+        if rows is not None:
+            return self._forward_rows(input, rows, rotation, bias, cache)
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        if cache is not None:
-            attended = cache.attend(query, key, value, packing, self.pattern, bias, self.scale)
-            return self.output((attended if rows is None else rows.take(attended)).flatten(1))
-        return self._attend(query, key, value, packing, packing, self.pattern, bias)
+        if cache is None:
+            return self._attend(query, key, value, packing, packing, self.pattern, bias)
+        layer, step = cache
+        attended = layer.attend(query, key, value, step, self.pattern, bias=bias, scale=self.scale)
+        return self.output(attended.flatten(1))
 
-    def _forward_rows(self, input: Tensor, rows: Rows, rotation: Rotation | None, bias: AttentionBias | None) -> Tensor:
-        width, heads, seen = self.output.in_features, (self.num_heads, -1), rows.keys(self.pattern)
+    def _forward_rows(
+        self,
+        input: Tensor,
+        rows: Rows,
+        rotation: Rotation | None,
+        bias: AttentionBias | None,
+        cache: LayerStep | None,
+    ) -> Tensor:
+        # A cache keeps all keys, for queries to come.
+        seen = rows.keys(self.pattern if cache is None else EVERYWHERE)
+        width, heads = self.output.in_features, (self.num_heads, -1)
         query = self.query_key_value.forward_slice(rows.take(input), 0, width).unflatten(-1, heads)
         key_value = self.query_key_value.forward_slice(seen.take(input), width, 3 * width)
         key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
@@ -80,7 +90,11 @@ class SelfAttention(nn.Module):
             cosine, sine = rotation
             query = rotate(query, (rows.take(cosine), rows.take(sine)))
             key = rotate(key, (seen.take(cosine), seen.take(sine)))
-        return self._attend(query, key, value, rows.own, seen.packing, EVERYWHERE, bias)
+        if cache is None:
+            return self._attend(query, key, value, rows.own, seen.packing, EVERYWHERE, bias)
+        layer, step = cache
+        attended = layer.attend(query, key, value, step, self.pattern, rows=rows, bias=bias, scale=self.scale)
+        return self.output(attended.flatten(1))
 
     def _attend(
         self,
@@ -141,12 +155,20 @@ class CrossAttention(nn.Module):
     def forward(
         self, input: Tensor, packing: Packing, key_value: tuple[Tensor, Tensor], memory_packing: Packing
     ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model); key_value as `keys_and_values` gives them."""
+        """*Shape:* (tokens, d_model) → (tokens, d_model).
+
+        Args:
+            input: One row per token.
+            packing: Where the sequences start. They may be several times as many as the memory's: neighbours share one.
+            key_value: The memory's, as `keys_and_values` gives them.
+            memory_packing: Where the memory's sequences start.
+        """
         query = self.query(input).unflatten(-1, (self.num_heads, -1))
         probability = self.dropout if self.training else 0.0
         key, value = key_value
+        queries = packing.grouped(len(memory_packing))
         attended = attention(
-            query, key, value, packing, memory_packing, scale=self.scale, dropout_probability=probability
+            query, key, value, queries, memory_packing, scale=self.scale, dropout_probability=probability
         )
         return self.output(attended.flatten(1))
 

@@ -1,12 +1,9 @@
 """How a token knows where it stands: vectors that are added, rotations of queries and keys, biases on scores."""
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-
-from headway.nn.packing import Packing, outliving
 
 __all__ = ["RelativeBias", "Rotation", "rotate", "rotation", "sinusoids"]
 
@@ -33,18 +30,15 @@ def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tens
     return torch.cat((angles.sin(), angles.cos()), 1).float()
 
 
-def rotation(packing: Packing, head_dim: int, theta: float) -> Rotation:
-    """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15)."""
-    return _rotation(packing, head_dim, theta, packing.device)
+def rotation(positions: Tensor, head_dim: int, theta: float) -> Rotation:
+    """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15).
 
-
-@lru_cache(maxsize=8)  # the layers of a model share one or two; equal packings may lie on different devices
-def _rotation(packing: Packing, head_dim: int, theta: float, device: torch.device) -> Rotation:
-    with outliving():
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-        angles = packing.positions[:, None].float() * (1.0 / theta**exponents)
-        angles = torch.cat((angles, angles), -1)[:, None]
-        return angles.cos(), angles.sin()
+    *Shape:* positions (tokens,)
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
+    angles = positions[:, None].float() * (1.0 / theta**exponents)
+    angles = torch.cat((angles, angles), -1)[:, None]
+    return angles.cos(), angles.sin()
 
 
 def rotate(vectors: Tensor, rotation: Rotation) -> Tensor:

@@ -53,8 +53,10 @@ class Rows:
         if any(not 0 <= position < length for position, length in pairs):
             raise ValueError(f"rows at {self.positions} of sequences of lengths {packing.lengths}")
         with outliving():
-            places = torch.tensor(self.positions).to(packing.device, non_blocking=True)
-            self.index = packing.offsets[:-1].long() + places
+            self.places = torch.tensor(self.positions).to(packing.device, non_blocking=True)
+            """The positions on the device. *Shape:* (sequences,)"""
+            self.index = packing.offsets[:-1].long() + self.places
+            """The chosen rows of the packed tensor. *Shape:* (sequences,)"""
         self._keys: dict[AttentionPattern, VisibleKeys] = {}
 
     @classmethod

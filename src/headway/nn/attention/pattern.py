@@ -34,8 +34,11 @@ class AttentionPattern:
         *Shape:* (num_queries, num_keys), bool, True = attend
         """
         queries = torch.arange(offset, offset + num_queries, device=device)[:, None]
-        distance = torch.arange(num_keys, device=device) - queries
-        visible = torch.ones(distance.shape, dtype=torch.bool, device=device)
+        return self.visible(torch.arange(num_keys, device=device) - queries)
+
+    def visible(self, distance: Tensor) -> Tensor:
+        """Which distances, key − query, the rule leaves visible. *Shape:* any → the same, bool."""
+        visible = torch.ones(distance.shape, dtype=torch.bool, device=distance.device)
         if self.causal:
             visible &= distance <= 0
         if self.window is not None:
