@@ -135,7 +135,7 @@ def _embeddings(s: StackConfig, shared_token: TokenEmbedding | None) -> Embeddin
         token_type=nn.Embedding(s.num_token_types, width) if s.num_token_types else None,
         scale=s.embedding_scale,
         norm=make_norm(s.norm, width, s.norm_eps, s.norm_bias) if s.embedding_norm else None,
-        dropout=_first_set(s.embedding_dropout, s.dropout),
+        dropout=s.share("embedding_dropout"),
         projection=nn.Linear(width, s.d_model) if s.embedding_size else None,
         shared=shared_token is not None,
     )
@@ -158,7 +158,7 @@ def _patch_embeddings(s: StackConfig) -> PatchEmbeddings:
         patch_size=s.patches.patch_size,
         num_channels=s.patches.num_channels,
         leading=s.patches.leading_tokens,
-        dropout=_first_set(s.embedding_dropout, s.dropout),
+        dropout=s.share("embedding_dropout"),
     )
 
 
@@ -187,7 +187,12 @@ def _block(s: StackConfig, layer: int) -> Block:
             dropout=s.attention_dropout,
         )
     feed_forward = FeedForward(
-        s.d_model, s.d_ff, s.activation, gated=s.gated, bias=s.feed_forward_bias, dropout=s.feed_forward_dropout
+        s.d_model,
+        s.d_ff,
+        s.activation,
+        gated=s.gated,
+        bias=s.feed_forward_bias,
+        dropout=s.share("feed_forward_dropout"),
     )
     return Block(
         self_attention,
@@ -196,14 +201,10 @@ def _block(s: StackConfig, layer: int) -> Block:
         lambda: _norm(s),
         pre_norm=s.pre_norm,
         first_norm=s.first_norm or layer > 0,
-        attention_dropout=_first_set(s.attention_output_dropout, s.dropout),
-        feed_forward_dropout=_first_set(s.feed_forward_output_dropout, s.dropout),
+        attention_dropout=s.share("attention_output_dropout"),
+        feed_forward_dropout=s.share("feed_forward_output_dropout"),
     )
 
 
 def _norm(s: StackConfig) -> nn.Module:
     return make_norm(s.norm, s.d_model, s.norm_eps, s.norm_bias)
-
-
-def _first_set(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
