@@ -13,7 +13,7 @@ from torch.nn import functional
 from benchmarks.lengths import LENGTHS, draw_lengths
 from benchmarks.timing import synchronize
 from headway.nn.attention import attention
-from headway.nn.attention_bias import AttentionBias
+from headway.nn.attention.bias import AttentionBias
 from headway.nn.packing import Packing
 
 __all__ = ["Kind", "time_attention"]

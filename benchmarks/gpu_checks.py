@@ -14,8 +14,8 @@ from headway.device import autocast
 from headway.models.classifier import Classifier
 from headway.models.config import ModelConfig
 from headway.nn.attention import attention
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.packing import Packing
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Case:
     name: str
     firsts: bool = False
     """Whether only each sequence's first token asks, as in a classifier's last block."""
-    sight: AttentionPattern = EVERYWHERE
+    pattern: AttentionPattern = EVERYWHERE
     biased: bool = False
     """Whether a bias is added to the scores."""
     crossed: bool = False
@@ -81,14 +81,14 @@ class Case:
 CASES = (
     Case("all rows"),
     Case("first rows", firsts=True),
-    Case("causal", sight=AttentionPattern(causal=True)),
-    Case("window", sight=AttentionPattern(window=64)),
-    Case("causal, window", sight=AttentionPattern(causal=True, window=64)),
+    Case("causal", pattern=AttentionPattern(causal=True)),
+    Case("window", pattern=AttentionPattern(window=64)),
+    Case("causal, window", pattern=AttentionPattern(causal=True, window=64)),
     Case("another text's queries", crossed=True),
     Case("low scores", height=-120.0),
     Case("bias", biased=True),
-    Case("bias, causal", sight=AttentionPattern(causal=True), biased=True),
-    Case("bias, window", sight=AttentionPattern(window=64), biased=True),
+    Case("bias, causal", pattern=AttentionPattern(causal=True), biased=True),
+    Case("bias, window", pattern=AttentionPattern(window=64), biased=True),
 )
 
 
@@ -166,7 +166,7 @@ def _attend(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: Case,
         value,
         queries,
         keys,
-        sight=case.sight,
+        pattern=case.pattern,
         bias=AttentionBias(bias[0]) if bias else None,
         dropout_probability=dropout,
     )
@@ -186,8 +186,8 @@ def _one_by_one(rows: Sequence[Tensor], queries: Packing, keys: Packing, case: C
         scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
         if case.biased:
             scores = scores + rows[3][:, : query.shape[1], : key.shape[1]]
-        if case.sight is not EVERYWHERE:
-            scores = scores.masked_fill(~case.sight.mask(query.shape[1], key.shape[1], query.device), -math.inf)
+        if case.pattern is not EVERYWHERE:
+            scores = scores.masked_fill(~case.pattern.mask(query.shape[1], key.shape[1], query.device), -math.inf)
         attended.append((scores.softmax(-1) @ value).transpose(0, 1))
     return torch.cat(attended)
 

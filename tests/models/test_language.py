@@ -117,9 +117,7 @@ def test_word_by_word_with_a_cache_gives_what_all_at_once_gives(
         if parameter.dim() > 1:
             parameter.mul_(scale)
     sources = draw_sources(model, 3)
-    alike = model.decoder.relative_bias is not None
-    targets = draw_targets(model, 4, [14] * 5 if alike else [14, 20, 11, 19, 17])
-    prompts = [4] * 5 if alike else [1, 8, 2, 3, 8]
+    targets, prompts = draw_targets(model, 4, [14, 20, 11, 19, 17]), [1, 8, 2, 3, 8]
     expected = our_logits(model, sources, targets).split([len(target) for target in targets])
 
     memory, cache = encode(model, sources), model.new_cache(len(targets))

@@ -173,4 +173,4 @@ def test_inspect_counts_both_stacks(classifier_folder: Path, writer_folder: Path
     assert facts.flop_per_token == 2 * sum(weight.numel() for weight in weights)
 
     base = inspect_model(writer_folder)
-    assert (base.writes, base.can_classify, base.label_names) == (True, True, ())
+    assert (base.generates, base.can_classify, base.label_names) == (True, True, ())

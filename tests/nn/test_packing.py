@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headway.nn.packing import Packing
-from headway.nn.positions import rotation
 
 lengths = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 
@@ -25,12 +24,11 @@ def test_unpacking_and_packing_gives_the_same_rows(sizes: list[int]) -> None:
 
 
 @given(lengths)
-def test_positions_and_first_rows(sizes: list[int]) -> None:
+def test_positions_and_firsts(sizes: list[int]) -> None:
     packing = Packing(sizes)
     assert packing.offsets.dtype == torch.int32
     assert packing.offsets.diff().tolist() == sizes
     assert packing.positions.tolist() == [position for size in sizes for position in range(size)]
-    assert packing.first_rows(packing.positions).eq(0).all()
     assert packing.firsts == Packing([1] * len(sizes))
 
 
@@ -51,9 +49,3 @@ def test_the_last_row_and_the_last_marked_one(sizes: list[int], draw) -> None:
 def test_an_empty_sequence_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one token"):
         Packing([3, 0])
-
-
-def test_angles_lie_where_their_packing_lies() -> None:
-    """Equal packings on two devices share no angles."""
-    here, there = (rotation(Packing([3, 4], device), 8, 1e4)[0] for device in ("cpu", "meta"))
-    assert (here.device.type, there.device.type) == ("cpu", "meta")

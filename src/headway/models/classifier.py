@@ -9,6 +9,7 @@ from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
+from headway.nn.rows import Rows
 
 __all__ = ["Classifier", "DistilledHead", "Pooler"]
 
@@ -91,8 +92,6 @@ class Classifier(nn.Module):
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
 
     def _pool(self, input: Tensor, packing: Packing, token_types: Tensor | None) -> Tensor:
-        if self.head.pooling == "first" and self.decoder is None:
-            return self.encoder.forward_firsts(input, packing, token_types)
         rows = self._rows(input, packing)
         if self.decoder is None:
             hidden = self.encoder(input, packing, token_types, rows=rows)
@@ -105,10 +104,10 @@ class Classifier(nn.Module):
             return torch.stack((hidden[firsts], hidden[firsts + 1]), dim=1)
         return packing.means(hidden) if rows is None else hidden
 
-    def _rows(self, input: Tensor, packing: Packing) -> Tensor | None:
+    def _rows(self, input: Tensor, packing: Packing) -> Rows | None:
         """The row of each sequence that the head reads; none where it reads several."""
         if self.head.pooling in ("mean", "first_two"):
             return None
         if self.head.pooling == "first":
-            return packing.offsets[:-1].long()
-        return packing.lasts(None if self.head.end_id is None else input == self.head.end_id)
+            return Rows.first(packing)
+        return Rows.last(packing, None if self.head.end_id is None else input == self.head.end_id)

@@ -1,7 +1,7 @@
 """What makes one transformer differ from another, as plain settings."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from headway.nn.layers import Activation, NormKind
 
@@ -10,13 +10,19 @@ __all__ = [
     "LMHeadConfig",
     "ModelConfig",
     "PatchConfig",
+    "PlaceDropout",
     "Pooling",
     "Positions",
     "RelativePositions",
     "StackConfig",
 ]
 
+DropoutPlace = Literal[
+    "embedding_dropout", "attention_output_dropout", "feed_forward_output_dropout", "feed_forward_dropout"
+]
 Pooling = Literal["first", "first_two", "mean", "last"]
+PlaceDropout = float | Literal["absent"] | None
+"""The share of one place; none: the stack's `dropout`. Where a family has no such place, nothing is ever zeroed."""
 Positions = Literal["learned", "sinusoidal", "sinusoidal_inclusive", "rotary", "relative"]
 
 
@@ -165,20 +171,38 @@ class StackConfig:
     dropout: float = 0.1
     """Share of elements zeroed after the embeddings and after each sublayer, in training."""
 
-    embedding_dropout: float | None = None
+    embedding_dropout: PlaceDropout = None
     """The same, after the embeddings only; as `dropout` when none."""
 
-    attention_output_dropout: float | None = None
+    attention_output_dropout: PlaceDropout = None
     """The same, after attention only; as `dropout` when none."""
 
-    feed_forward_output_dropout: float | None = None
+    feed_forward_output_dropout: PlaceDropout = None
     """The same, after the feed-forward layer only; as `dropout` when none."""
 
-    feed_forward_dropout: float = 0.0
-    """Share of the feed-forward layer's inner elements zeroed, in training."""
+    feed_forward_dropout: PlaceDropout = "absent"
+    """The same, between the feed-forward layer's two maps; as `dropout` when none."""
 
     attention_dropout: float = 0.1
     """Share of attention weights zeroed, in training."""
+
+    def share(self, place: DropoutPlace) -> float:
+        """What is zeroed at a place in training."""
+        share: PlaceDropout = getattr(self, place)
+        if share == "absent":
+            return 0.0
+        return self.dropout if share is None else share
+
+    def with_dropout(self, dropout: float | None, attention_dropout: float | None) -> "StackConfig":
+        """The same stack with other shares, as `ModelConfig.with_dropout` says."""
+        changes: dict[str, Any] = {}
+        if dropout is not None:
+            places = get_args(DropoutPlace)
+            changes = dict.fromkeys((place for place in places if getattr(self, place) != "absent"), None)
+            changes["dropout"] = dropout
+        if attention_dropout is not None:
+            changes["attention_dropout"] = attention_dropout
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -288,12 +312,17 @@ class ModelConfig:
         attention_dropout: float | None = None,
         head_dropout: float | None = None,
     ) -> "ModelConfig":
-        """The same model with other shares of zeroed elements in training; none leaves a share as it is."""
-        stacks = {"dropout": dropout, "attention_dropout": attention_dropout}
-        changes: dict[str, Any] = {name: share for name, share in stacks.items() if share is not None}
+        """The same model with other shares of zeroed elements in training; none leaves a share as it is.
+
+        Args:
+            dropout: After the embeddings, after attention, after the feed-forward layer and inside it, wherever the
+                family has such a place, even if its own share there is 0.
+            attention_dropout: Of the attention weights.
+            head_dropout: Of the vector that a classifier scores.
+        """
         return replace(
             self,
-            encoder=replace(self.encoder, **changes) if self.encoder else None,
-            decoder=replace(self.decoder, **changes) if self.decoder else None,
+            encoder=self.encoder.with_dropout(dropout, attention_dropout) if self.encoder else None,
+            decoder=self.decoder.with_dropout(dropout, attention_dropout) if self.decoder else None,
             head=replace(self.head, dropout=head_dropout) if self.head and head_dropout is not None else self.head,
         )

@@ -10,6 +10,7 @@ from headway.nn.block import Memory
 from headway.nn.cache import Cache
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
+from headway.nn.rows import Rows
 
 __all__ = ["LMHead", "LanguageModel", "shift_right"]
 
@@ -62,13 +63,27 @@ class LanguageModel(nn.Module):
         return (hidden if self.projection is None else self.projection(hidden)), packing
 
     def decode(
-        self, input_ids: Tensor, packing: Packing, memory: Memory | None = None, cache: Cache | None = None
+        self,
+        input_ids: Tensor,
+        packing: Packing,
+        memory: Memory | None = None,
+        cache: Cache | None = None,
+        *,
+        rows: Rows | None = None,
     ) -> Tensor:
-        """Scores of the word after each token. With a cache, the tokens given are those after the cached ones.
+        """Scores of the word after each token, or after one chosen token per sequence.
 
-        *Shape:* (tokens,) → (tokens, vocabulary)
+        *Shape:* (tokens,) → (tokens, vocabulary), or (sequences, vocabulary) with `rows`
+
+        Args:
+            input_ids: What the decoder reads; with a cache, the tokens after the cached ones.
+            packing: Where the sequences start. They may be several times as many as the memory's, as beams are:
+                neighbours share one.
+            memory: What `encode` gave; not needed again once the cache has it.
+            cache: What was read already.
+            rows: The one token of each sequence whose next word is wanted: no other is scored.
         """
-        hidden = self.decoder(input_ids, packing, memory=memory, cache=cache)
+        hidden = self.decoder(input_ids, packing, memory=memory, cache=cache, rows=rows)
         return self.lm_head(hidden, self.decoder.token_embedding.weight)
 
     def new_cache(self, num_sequences: int) -> Cache:

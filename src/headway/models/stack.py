@@ -1,12 +1,13 @@
 """The stack: embeddings and blocks, as an encoder that reads or a decoder that writes."""
 
+import torch
 from torch import Tensor, nn
 
 from headway.models.config import StackConfig
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import AttentionPattern
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import AttentionPattern
 from headway.nn.block import Block, Memory
-from headway.nn.cache import Cache
+from headway.nn.cache import Cache, Step
 from headway.nn.layers import (
     Embeddings,
     FeedForward,
@@ -19,6 +20,7 @@ from headway.nn.layers import (
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import RelativeBias, Rotation, rotation
+from headway.nn.rows import Rows
 
 __all__ = ["Stack"]
 
@@ -58,78 +60,71 @@ class Stack(nn.Module):
         *,
         memory: Memory | None = None,
         cache: Cache | None = None,
-        rows: Tensor | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
         """*Shape:* ids and token_types (tokens,), or pixels (images, channels, height, width) → (tokens, d_model).
 
-        With `rows`, (sequences, d_model): the last block skips most of what nobody reads.
+        With `rows`, (sequences, d_model): the last block skips what nobody reads.
 
         Args:
             input: Token ids, or images.
             packing: Where the sequences start.
             token_types: Which text each token belongs to; the first when none.
-            memory: What cross-attention reads.
+            memory: What cross-attention reads; not needed again once the cache has it.
             cache: What this decoder has read already; the tokens given are the next ones.
-            rows: The one row of each sequence that is wanted. *Shape:* (sequences,)
+            rows: The one row of each sequence that is wanted.
         """
-        hidden = self._embed(input, packing, token_types, cache)
-        bias = self._bias(packing, cache)
-        last = self.settings.num_layers - 1
+        step = None if cache is None else cache.begin(packing, None if memory is None else memory[1])
+        positions = packing.positions if step is None else step.positions
+        hidden = self._embed(input, positions, packing.max_length if step is None else step.longest, token_types)
+        rotations = self._rotations(positions)
+        last, bias = self.settings.num_layers - 1, None
         for layer in range(last + 1):
+            wanted = rows if layer == last else None
+            if layer == 0 or wanted is not None:
+                bias = self._bias(packing, step, wanted)
             hidden = self._block(layer)(
                 hidden,
                 packing,
-                rotation=self._rotation(layer, packing),
+                rotation=rotations[layer] if rotations else None,
                 bias=bias,
                 memory=memory,
-                cache=None if cache is None else cache.layers[layer],
-                rows=rows if layer == last else None,
+                cache=None if cache is None or step is None else (cache.layers[layer], step),
+                rows=wanted,
             )
         return hidden if self.final_norm is None else self.final_norm(hidden)
 
-    def forward_firsts(self, input: Tensor, packing: Packing, token_types: Tensor | None = None) -> Tensor:
-        """The vectors of the first tokens only: the last block skips what nobody reads. Exactly the same numbers.
-
-        *Shape:* as `forward` → (sequences, d_model)
-        """
-        if self.relative_bias is not None:
-            return packing.first_rows(self(input, packing, token_types))
-        hidden = self._embed(input, packing, token_types, None)
-        last = self.settings.num_layers - 1
-        for layer in range(last):
-            hidden = self._block(layer)(hidden, packing, rotation=self._rotation(layer, packing))
-        hidden = self._block(last).forward_firsts(hidden, packing, rotation=self._rotation(last, packing))
-        return hidden if self.final_norm is None else self.final_norm(hidden)
-
-    def _embed(self, input: Tensor, packing: Packing, token_types: Tensor | None, cache: Cache | None) -> Tensor:
+    def _embed(self, input: Tensor, positions: Tensor, longest: int, token_types: Tensor | None) -> Tensor:
         if isinstance(self.embeddings, PatchEmbeddings):
             return self.embeddings(input)
-        if cache is None:
-            return self.embeddings(input, packing.positions, packing.max_length, token_types)
-        starts = input.new_tensor(cache.lengths).repeat_interleave(input.new_tensor(packing.lengths))
-        longest = max(old + new for old, new in zip(cache.lengths, packing.lengths, strict=True))
-        return self.embeddings(input, packing.positions + starts, longest, token_types)
+        return self.embeddings(input, positions, longest, token_types)
 
-    def _bias(self, packing: Packing, cache: Cache | None) -> AttentionBias | None:
+    def _bias(self, packing: Packing, step: Step | None, rows: Rows | None) -> AttentionBias | None:
+        """What all layers add to their scores, or, with `rows`, the last one alone."""
         if self.relative_bias is None:
             return None
-        if cache is None:
-            return AttentionBias(self.relative_bias(0, packing.max_length, packing.max_length))
-        if len(set(cache.lengths)) > 1 or len(set(packing.lengths)) > 1:
-            raise ValueError("with relative positions, sequences that are written together are equally long")
-        before = cache.lengths[0]
-        return AttentionBias(self.relative_bias(before, packing.max_length, before + packing.max_length))
+        if step is not None:
+            return AttentionBias(self.relative_bias(step.query_positions(rows), step.keys))
+        places = torch.arange(packing.max_length, device=packing.device)
+        if rows is None:
+            return AttentionBias(self.relative_bias(places, places))
+        seen = rows.keys(self._block(self.settings.num_layers - 1).self_attention.pattern)
+        starts = torch.tensor(seen.starts, device=packing.device)[:, None]
+        return AttentionBias(self.relative_bias(rows.places[:, None], starts + places[: seen.packing.max_length]))
 
     def _block(self, layer: int) -> Block:
         block = self.blocks[layer * len(self.blocks) // self.settings.num_layers]
         assert isinstance(block, Block)
         return block
 
-    def _rotation(self, layer: int, packing: Packing) -> Rotation | None:
+    def _rotations(self, positions: Tensor) -> list[Rotation] | None:
+        """Each layer's angles; layers of one base share them."""
         s = self.settings
         if s.rotary_thetas is None:
             return None
-        return rotation(packing, s.head_dim or s.d_model // s.num_heads, s.rotary_thetas[layer])
+        head_dim = s.head_dim or s.d_model // s.num_heads
+        by_theta = {theta: rotation(positions, head_dim, theta) for theta in set(s.rotary_thetas)}
+        return [by_theta[theta] for theta in s.rotary_thetas]
 
 
 def _embeddings(s: StackConfig, shared_token: TokenEmbedding | None) -> Embeddings:
@@ -140,7 +135,7 @@ def _embeddings(s: StackConfig, shared_token: TokenEmbedding | None) -> Embeddin
         token_type=nn.Embedding(s.num_token_types, width) if s.num_token_types else None,
         scale=s.embedding_scale,
         norm=make_norm(s.norm, width, s.norm_eps, s.norm_bias) if s.embedding_norm else None,
-        dropout=_first_set(s.embedding_dropout, s.dropout),
+        dropout=s.share("embedding_dropout"),
         projection=nn.Linear(width, s.d_model) if s.embedding_size else None,
         shared=shared_token is not None,
     )
@@ -163,7 +158,7 @@ def _patch_embeddings(s: StackConfig) -> PatchEmbeddings:
         patch_size=s.patches.patch_size,
         num_channels=s.patches.num_channels,
         leading=s.patches.leading_tokens,
-        dropout=_first_set(s.embedding_dropout, s.dropout),
+        dropout=s.share("embedding_dropout"),
     )
 
 
@@ -175,7 +170,7 @@ def _block(s: StackConfig, layer: int) -> Block:
         head_dim=s.head_dim,
         bias=s.attention_bias,
         output_bias=output_bias,
-        sight=AttentionPattern(s.causal, s.windows[layer] if s.windows else None),
+        pattern=AttentionPattern(s.causal, s.windows[layer] if s.windows else None),
         scale=s.attention_scale,
         dropout=s.attention_dropout,
     )
@@ -192,7 +187,12 @@ def _block(s: StackConfig, layer: int) -> Block:
             dropout=s.attention_dropout,
         )
     feed_forward = FeedForward(
-        s.d_model, s.d_ff, s.activation, gated=s.gated, bias=s.feed_forward_bias, dropout=s.feed_forward_dropout
+        s.d_model,
+        s.d_ff,
+        s.activation,
+        gated=s.gated,
+        bias=s.feed_forward_bias,
+        dropout=s.share("feed_forward_dropout"),
     )
     return Block(
         self_attention,
@@ -201,14 +201,10 @@ def _block(s: StackConfig, layer: int) -> Block:
         lambda: _norm(s),
         pre_norm=s.pre_norm,
         first_norm=s.first_norm or layer > 0,
-        attention_dropout=_first_set(s.attention_output_dropout, s.dropout),
-        feed_forward_dropout=_first_set(s.feed_forward_output_dropout, s.dropout),
+        attention_dropout=s.share("attention_output_dropout"),
+        feed_forward_dropout=s.share("feed_forward_output_dropout"),
     )
 
 
 def _norm(s: StackConfig) -> nn.Module:
     return make_norm(s.norm, s.d_model, s.norm_eps, s.norm_bias)
-
-
-def _first_set(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value

@@ -4,13 +4,14 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.cache import LayerCache
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.cache import LayerStep
 from headway.nn.dropout import Dropout
 from headway.nn.layers import FeedForward
 from headway.nn.multi_head import CrossAttention, SelfAttention
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation
+from headway.nn.rows import Rows
 
 __all__ = ["Block", "Memory"]
 
@@ -68,57 +69,45 @@ class Block(nn.Module):
         rotation: Rotation | None = None,
         bias: AttentionBias | None = None,
         memory: Memory | None = None,
-        cache: LayerCache | None = None,
-        rows: Tensor | None = None,
+        cache: LayerStep | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
 
         Args:
-            input: One row a token.
+            input: One row per token.
             packing: Where the sequences start.
             rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores of self-attention.
-            memory: What cross-attention reads.
+            bias: Added to the scores of self-attention, as it wants it.
+            memory: What cross-attention reads; not needed where the cache has it.
             cache: Keys and values of the tokens before these.
-            rows: The one row of each sequence that is wanted; after self-attention nothing is computed for the others.
-                *Shape:* (sequences,)
+            rows: The one row of each sequence that is wanted; of the others only keys and values are computed.
         """
         normed = self._before(self.self_attention_norm, input)
-        attended = self.self_attention(normed, packing, rotation=rotation, bias=bias, cache=cache)
+        attended = self.self_attention(normed, packing, rotation=rotation, bias=bias, cache=cache, rows=rows)
         if rows is not None:
-            input, attended, packing = input.index_select(0, rows), attended.index_select(0, rows), packing.firsts
+            input, packing = rows.take(input), rows.own
         hidden = self._add(self.self_attention_norm, input, self.attention_dropout(attended))
         if self.cross_attention is not None and self.cross_attention_norm is not None:
-            assert memory is not None, "this block reads a memory"
             normed = self._before(self.cross_attention_norm, hidden)
-            attended = self._read(self.cross_attention, normed, packing, memory, cache)
+            attended = self.cross_attention(normed, packing, *self._memory(self.cross_attention, memory, cache))
             hidden = self._add(self.cross_attention_norm, hidden, self.attention_dropout(attended))
-        return self._feed_forward(hidden)
-
-    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
-        """The rows of `forward` that belong to first tokens. A head that reads nothing else saves the work on the rest.
-
-        *Shape:* (tokens, d_model) → (sequences, d_model)
-        """
-        normed = self._before(self.self_attention_norm, input)
-        attended = self.self_attention.forward_firsts(normed, packing, rotation=rotation)
-        firsts = packing.first_rows(input)
-        return self._feed_forward(self._add(self.self_attention_norm, firsts, self.attention_dropout(attended)))
-
-    def _feed_forward(self, hidden: Tensor) -> Tensor:
         fed = self.feed_forward(self._before(self.feed_forward_norm, hidden))
         return self._add(self.feed_forward_norm, hidden, self.feed_forward_dropout(fed))
 
     @staticmethod
-    def _read(
-        attention: CrossAttention, input: Tensor, packing: Packing, memory: Memory, cache: LayerCache | None
-    ) -> Tensor:
-        vectors, memory_packing = memory
-        if cache is None:
-            return attention(input, packing, attention.keys_and_values(vectors), memory_packing)
-        if cache.memory is None:
-            cache.memory = attention.keys_and_values(vectors)
-        return attention(input, packing, cache.memory, memory_packing)
+    def _memory(
+        attention: CrossAttention, memory: Memory | None, cache: LayerStep | None
+    ) -> tuple[tuple[Tensor, Tensor], Packing]:
+        """The memory's keys and values, where the cache has them from there, and where its sequences start."""
+        if cache is not None and cache[0].memory is not None and cache[1].memory_packing is not None:
+            return cache[0].memory, cache[1].memory_packing
+        assert memory is not None, "this block reads a memory"
+        vectors, packing = memory
+        key_value = attention.keys_and_values(vectors)
+        if cache is not None:
+            cache[0].memory = key_value
+        return key_value, packing
 
     def _before(self, norm: nn.Module, input: Tensor) -> Tensor:
         return norm(input) if self.pre_norm else input

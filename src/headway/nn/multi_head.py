@@ -3,18 +3,19 @@
 from torch import Tensor, nn
 
 from headway.nn.attention import attention
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
-from headway.nn.cache import LayerCache
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
+from headway.nn.cache import LayerStep
 from headway.nn.linear import Linear
 from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
+from headway.nn.rows import Rows
 
 __all__ = ["CrossAttention", "SelfAttention"]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at the others, all or those in its sight.
+    """Multi-head self-attention: every token of a sequence looks at the others, all or those that its pattern shows it.
 
     Query, key and value projections are one matrix, so that the tokens are read once.
     """
@@ -27,14 +28,14 @@ class SelfAttention(nn.Module):
         head_dim: int | None = None,
         bias: bool = True,
         output_bias: bool | None = None,
-        sight: AttentionPattern = EVERYWHERE,
+        pattern: AttentionPattern = EVERYWHERE,
         scale: float | None = None,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         width = num_heads * _head_dim(d_model, num_heads, head_dim)
         self.num_heads = num_heads
-        self.sight = sight
+        self.pattern = pattern
         self.scale = scale
         self.dropout = dropout
         self.query_key_value = Linear(d_model, 3 * width, bias)
@@ -47,56 +48,74 @@ class SelfAttention(nn.Module):
         *,
         rotation: Rotation | None = None,
         bias: AttentionBias | None = None,
-        cache: LayerCache | None = None,
+        cache: LayerStep | None = None,
+        rows: Rows | None = None,
     ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model).
+        """*Shape:* (tokens, d_model) → (tokens, d_model), or (sequences, d_model) with `rows`.
 
         Args:
-            input: One row a token.
+            input: One row per token.
             packing: Where the sequences start.
             rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores.
+            bias: Added to the scores; with `rows`, to those of the chosen queries with the keys that they see.
             cache: Keys and values of the tokens before these; those of these are added to it.
+            rows: The one row of each sequence that is wanted: the others get no query and no output.
         """
+        if rows is not None:
+            return self._forward_rows(input, rows, rotation, bias, cache)
         query, key, value = self.query_key_value(input).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        if cache is not None:
-            attended = cache.attend(query, key, value, packing, self.sight, bias, self.scale)
-            return self.output(attended.flatten(1))
-        return self._attend(query, key, value, packing, packing, bias)
+        if cache is None:
+            return self._attend(query, key, value, packing, packing, self.pattern, bias)
+        layer, step = cache
+        attended = layer.attend(query, key, value, step, self.pattern, bias=bias, scale=self.scale)
+        return self.output(attended.flatten(1))
 
-    def forward_firsts(self, input: Tensor, packing: Packing, *, rotation: Rotation | None = None) -> Tensor:
-        """The rows of `forward` that belong to first tokens, without computing the others' queries and outputs.
-
-        *Shape:* (tokens, d_model) → (sequences, d_model)
-        """
-        if self.sight is not EVERYWHERE:
-            # Rows that are cut out no longer show how far they stood from the others.
-            return packing.first_rows(self(input, packing, rotation=rotation))
-        width = self.output.in_features
-        heads = (self.num_heads, -1)
-        query = self.query_key_value.forward_slice(packing.first_rows(input), 0, width).unflatten(-1, heads)
-        key_value = self.query_key_value.forward_slice(input, width, 3 * width)
+    def _forward_rows(
+        self,
+        input: Tensor,
+        rows: Rows,
+        rotation: Rotation | None,
+        bias: AttentionBias | None,
+        cache: LayerStep | None,
+    ) -> Tensor:
+        # A cache keeps all keys, for queries to come.
+        seen = rows.keys(self.pattern if cache is None else EVERYWHERE)
+        width, heads = self.output.in_features, (self.num_heads, -1)
+        query = self.query_key_value.forward_slice(rows.take(input), 0, width).unflatten(-1, heads)
+        key_value = self.query_key_value.forward_slice(seen.take(input), width, 3 * width)
         key, value = key_value.unflatten(-1, (2, *heads)).unbind(1)
         if rotation is not None:
-            key = rotate(key, rotation)  # the first token stands at 0: its query is not turned
-        return self._attend(query, key, value, packing.firsts, packing, None)
+            cosine, sine = rotation
+            query = rotate(query, (rows.take(cosine), rows.take(sine)))
+            key = rotate(key, (seen.take(cosine), seen.take(sine)))
+        if cache is None:
+            return self._attend(query, key, value, rows.own, seen.packing, EVERYWHERE, bias)
+        layer, step = cache
+        attended = layer.attend(query, key, value, step, self.pattern, rows=rows, bias=bias, scale=self.scale)
+        return self.output(attended.flatten(1))
 
     def _attend(
-        self, query: Tensor, key: Tensor, value: Tensor, queries: Packing, keys: Packing, bias: AttentionBias | None
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        queries: Packing,
+        keys: Packing,
+        pattern: AttentionPattern,
+        bias: AttentionBias | None,
     ) -> Tensor:
-        probability = self.dropout if self.training else 0.0
         attended = attention(
             query,
             key,
             value,
             queries,
             keys,
-            sight=self.sight,
+            pattern=pattern,
             bias=bias,
             scale=self.scale,
-            dropout_probability=probability,
+            dropout_probability=self.dropout if self.training else 0.0,
         )
         return self.output(attended.flatten(1))
 
@@ -136,12 +155,20 @@ class CrossAttention(nn.Module):
     def forward(
         self, input: Tensor, packing: Packing, key_value: tuple[Tensor, Tensor], memory_packing: Packing
     ) -> Tensor:
-        """*Shape:* (tokens, d_model) → (tokens, d_model); key_value as `keys_and_values` gives them."""
+        """*Shape:* (tokens, d_model) → (tokens, d_model).
+
+        Args:
+            input: One row per token.
+            packing: Where the sequences start. They may be several times as many as the memory's: neighbours share one.
+            key_value: The memory's, as `keys_and_values` gives them.
+            memory_packing: Where the memory's sequences start.
+        """
         query = self.query(input).unflatten(-1, (self.num_heads, -1))
         probability = self.dropout if self.training else 0.0
         key, value = key_value
+        queries = packing.grouped(len(memory_packing))
         attended = attention(
-            query, key, value, packing, memory_packing, scale=self.scale, dropout_probability=probability
+            query, key, value, queries, memory_packing, scale=self.scale, dropout_probability=probability
         )
         return self.output(attended.flatten(1))
 

@@ -52,6 +52,11 @@ class Packing:
         """Tokens of the longest sequence."""
         return max(self.lengths)
 
+    @property
+    def is_even(self) -> bool:
+        """Whether all sequences are equally long."""
+        return len(set(self.lengths)) == 1
+
     @cached_property
     def offsets(self) -> Tensor:
         """First row of each sequence, and the number of rows at the end.
@@ -86,13 +91,6 @@ class Packing:
         """The packing of one row a sequence: what is left when only the first tokens are kept."""
         return Packing((1,) * len(self), self.device)
 
-    def first_rows(self, packed: Tensor) -> Tensor:
-        """The first token's row of each sequence.
-
-        *Shape:* (tokens, …) → (sequences, …)
-        """
-        return packed.index_select(0, self.offsets[:-1])
-
     def lasts(self, marked: Tensor | None = None) -> Tensor:
         """Which row is each sequence's last, or the last of its marked ones where it has any.
 
@@ -113,6 +111,30 @@ class Packing:
         """
         return torch.stack([rows.mean(0) for rows in packed.split(self.lengths)])
 
+    def select(self, sequences: list[int]) -> tuple["Packing", Tensor]:
+        """Some sequences in any order, one perhaps more than once: their packing, and their rows in this one's tensor.
+
+        *Shape:* rows (selected tokens,), int64
+        """
+        selected = Packing((self.lengths[sequence] for sequence in sequences), self.device)
+        firsts = self.offsets[:-1].long()[torch.tensor(sequences).to(self.device, non_blocking=True)]
+        counts = selected.offsets.diff()
+        return selected, selected.positions + firsts.repeat_interleave(counts, output_size=selected.num_tokens)
+
+    def grouped(self, groups: int) -> "Packing":
+        """Neighbouring sequences taken as one, the same number of them in each group.
+
+        Raises:
+            ValueError: The sequences do not divide into so many groups.
+        """
+        if groups == len(self):
+            return self
+        size, rest = divmod(len(self), groups)
+        if rest:
+            raise ValueError(f"{len(self)} sequences do not share {groups} memories evenly")
+        sizes = (sum(self.lengths[start : start + size]) for start in range(0, len(self), size))
+        return Packing(sizes, self.device)
+
     def to(self, device: torch.device | str) -> "Packing":
         """The same packing for tensors on `device`."""
         return self if torch.device(device) == self.device else Packing(self.lengths, device)
@@ -122,6 +144,8 @@ class Packing:
 
         *Shape:* (sequences, max_length, …) → (tokens, …)
         """
+        if self.is_even:
+            return dense.flatten(0, 1)
         return dense[self.mask]
 
     def unpack(self, packed: Tensor) -> Tensor:
@@ -129,6 +153,8 @@ class Packing:
 
         *Shape:* (tokens, …) → (sequences, max_length, …)
         """
+        if self.is_even:
+            return packed.unflatten(0, (len(self), self.max_length))
         dense = packed.new_zeros(len(self), self.max_length, *packed.shape[1:])
         dense[self.mask] = packed
         return dense

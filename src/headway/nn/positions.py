@@ -1,12 +1,9 @@
 """How a token knows where it stands: vectors that are added, rotations of queries and keys, biases on scores."""
 
 import math
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-
-from headway.nn.packing import Packing, outliving
 
 __all__ = ["RelativeBias", "Rotation", "rotate", "rotation", "sinusoids"]
 
@@ -33,18 +30,15 @@ def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tens
     return torch.cat((angles.sin(), angles.cos()), 1).float()
 
 
-def rotation(packing: Packing, head_dim: int, theta: float) -> Rotation:
-    """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15)."""
-    return _rotation(packing, head_dim, theta, packing.device)
+def rotation(positions: Tensor, head_dim: int, theta: float) -> Rotation:
+    """The angles of rotary positions: p·θ^(−2i/d) for position p and pair i (Su et al. 2021, eq. 15).
 
-
-@lru_cache(maxsize=8)  # the layers of a model share one or two; equal packings may lie on different devices
-def _rotation(packing: Packing, head_dim: int, theta: float, device: torch.device) -> Rotation:
-    with outliving():
-        exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
-        angles = packing.positions[:, None].float() * (1.0 / theta**exponents)
-        angles = torch.cat((angles, angles), -1)[:, None]
-        return angles.cos(), angles.sin()
+    *Shape:* positions (tokens,)
+    """
+    exponents = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions.device) / head_dim
+    angles = positions[:, None].float() * (1.0 / theta**exponents)
+    angles = torch.cat((angles, angles), -1)[:, None]
+    return angles.cos(), angles.sin()
 
 
 def rotate(vectors: Tensor, rotation: Rotation) -> Tensor:
@@ -70,13 +64,10 @@ class RelativeBias(nn.Module):
         self.num_buckets, self.max_distance, self.causal = num_buckets, max_distance, causal
         self.table = nn.Embedding(num_buckets, num_heads)
 
-    def forward(self, first_query: int, num_queries: int, num_keys: int) -> Tensor:
-        """*Shape:* (heads, num_queries, num_keys); the first query stands at key `first_query`."""
-        device = self.table.weight.device
-        queries = torch.arange(first_query, first_query + num_queries, device=device)[:, None]
-        distances = torch.arange(num_keys, device=device) - queries
-        bias: Tensor = self.table(self.buckets(distances))
-        return bias.permute(2, 0, 1).contiguous()
+    def forward(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """*Shape:* positions of queries (…, num_queries) and keys (…, num_keys) → (…, heads, num_queries, num_keys)."""
+        bias: Tensor = self.table(self.buckets(keys[..., None, :] - queries[..., None]))
+        return bias.movedim(-1, -3).contiguous()
 
     def buckets(self, distances: Tensor) -> Tensor:
         """The bucket of each distance key − query. *Shape:* any → the same."""

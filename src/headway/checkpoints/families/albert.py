@@ -30,7 +30,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
     settings |= {
         "embedding_size": config.size("embedding_size", 128, most=2**16),
         "distinct_blocks": config.size("num_hidden_groups", 1, most=settings["num_layers"]),
-        "feed_forward_output_dropout": 0.0,
+        "feed_forward_output_dropout": "absent",
     }
     head = ClassificationHeadConfig(dropout=config.share("classifier_dropout_prob", 0.1))
     return ModelConfig(encoder=StackConfig(**settings), head=head, **model_settings(config))

@@ -98,7 +98,7 @@ def model_config(architecture: ModelConfig) -> dict[str, Any]:
                 "activation_function": ACTIVATION_NAMES[stack.activation],
                 "dropout": stack.dropout,
                 "attention_dropout": stack.attention_dropout,
-                "activation_dropout": stack.feed_forward_dropout,
+                "activation_dropout": stack.share("feed_forward_dropout"),
             }
     return config
 

@@ -56,6 +56,9 @@ def _image_encoder(config: ConfigReader) -> StackConfig:
         norm_eps=config.positive("layer_norm_eps", 1e-5),
         activation=config.activation("hidden_act", "gelu"),
         dropout=0.0,
+        embedding_dropout="absent",
+        attention_output_dropout="absent",
+        feed_forward_output_dropout="absent",
         attention_dropout=config.share("attention_dropout", 0.0),
     )
 

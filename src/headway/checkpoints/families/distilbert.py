@@ -22,7 +22,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
         max_positions=config.size("max_position_embeddings", 512, most=2**20),
         activation=config.activation("activation", "gelu"),
         dropout=config.share("dropout", 0.1),
-        attention_output_dropout=0.0,
+        attention_output_dropout="absent",
         attention_dropout=config.share("attention_dropout", 0.1),
     )
     head = ClassificationHeadConfig(activation="relu", dropout=config.share("seq_classif_dropout", 0.2))

@@ -57,7 +57,7 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
         "layer_norm_epsilon": stack.norm_eps,
         "activation_function": ACTIVATION_NAMES[stack.activation],
         "resid_pdrop": stack.dropout,
-        "embd_pdrop": stack.dropout if stack.embedding_dropout is None else stack.embedding_dropout,
+        "embd_pdrop": stack.share("embedding_dropout"),
         "attn_pdrop": stack.attention_dropout,
         "tie_word_embeddings": head is None or head.tied,
         "initializer_range": architecture.initializer_std,

@@ -46,6 +46,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
         dropout=0.0,
         embedding_dropout=config.share("embedding_dropout", 0.0),
         attention_output_dropout=attention_dropout,
+        feed_forward_output_dropout="absent",
         feed_forward_dropout=config.share("mlp_dropout", 0.0),
         attention_dropout=attention_dropout,
     )
@@ -93,8 +94,8 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
         "classifier_pooling": next(theirs for theirs, ours in _POOLINGS.items() if ours == head.pooling),
         "classifier_activation": ACTIVATION_NAMES[head.activation],
         "classifier_bias": head.pooler_bias,
-        "embedding_dropout": a.dropout if a.embedding_dropout is None else a.embedding_dropout,
-        "mlp_dropout": a.feed_forward_dropout,
+        "embedding_dropout": a.share("embedding_dropout"),
+        "mlp_dropout": a.share("feed_forward_dropout"),
         "attention_dropout": a.attention_dropout,
         "classifier_dropout": head.dropout,
         "initializer_range": architecture.initializer_std,

@@ -5,6 +5,7 @@ short. Sequences next to each other in length are put into one block as long as 
 lengths differ, the shorter are filled up inside the block and masked. Nothing outside attention sees it.
 """
 
+import itertools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,10 +14,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
+from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.packing import Packing, outliving
 
-__all__ = ["BlockLayout", "EqualRun", "HeadBlocks", "bucket", "equal_runs", "masks_in"]
+__all__ = ["BlockLayout", "EqualRun", "HeadBlocks", "block_layout", "equal_runs", "masks_in"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
@@ -123,46 +124,54 @@ class BlockLayout:
     queries: HeadBlocks
     keys: HeadBlocks
 
+    @property
+    def members(self) -> list[list[int]]:
+        """The sequences of each block."""
+        rest = iter(self.order)
+        return [list(itertools.islice(rest, run.num_sequences)) for run in self.runs]
 
-def bucket(queries: Packing, keys: Packing, num_heads: int, sight: AttentionPattern = EVERYWHERE) -> BlockLayout:
+
+def block_layout(
+    queries: Packing, keys: Packing, num_heads: int, pattern: AttentionPattern = EVERYWHERE
+) -> BlockLayout:
     """Put sequences of nearly equal lengths into blocks.
 
     Args:
         queries: The sequences' query rows.
         keys: Their key rows; its device is where the blocks are.
         num_heads: Heads of each row.
-        sight: Which keys each query sees.
+        pattern: Which keys each query sees.
     """
-    return _bucket(queries, keys, num_heads, sight, keys.device)
+    return _block_layout(queries, keys, num_heads, pattern, keys.device)
 
 
 @lru_cache(maxsize=16)  # the blocks of a model share one
-def _bucket(
-    queries: Packing, keys: Packing, num_heads: int, sight: AttentionPattern, device: torch.device
+def _block_layout(
+    queries: Packing, keys: Packing, num_heads: int, pattern: AttentionPattern, device: torch.device
 ) -> BlockLayout:
     pairs = list(zip(queries.lengths, keys.lengths, strict=True))
     order = sorted(range(len(pairs)), key=lambda sequence: pairs[sequence][::-1])
     most_filled = _most_on_a_cpu if device.type == "cpu" else _most_on_a_device
     runs = _runs((pairs[sequence] for sequence in order), most_filled)
     with outliving():
-        key_matrices = HeadBlocks(keys, order, [(run.num_sequences, run.key_length) for run in runs], num_heads)
-        query_matrices = key_matrices
+        key_blocks = HeadBlocks(keys, order, [(run.num_sequences, run.key_length) for run in runs], num_heads)
+        query_blocks = key_blocks
         if queries != keys:
             blocks = [(run.num_sequences, run.query_length) for run in runs]
-            query_matrices = HeadBlocks(queries, order, blocks, num_heads)
+            query_blocks = HeadBlocks(queries, order, blocks, num_heads)
         masks, lengths = list[Tensor | None](), [keys.lengths[sequence] for sequence in order]
         for run in runs:
-            masks.append(_mask(run, lengths[: run.num_sequences], sight, device))
+            masks.append(_mask(run, lengths[: run.num_sequences], pattern, device))
             del lengths[: run.num_sequences]
-    return BlockLayout(order, runs, masks, query_matrices, key_matrices)
+    return BlockLayout(order, runs, masks, query_blocks, key_blocks)
 
 
 @lru_cache(maxsize=16)
-def masks_in(buckets: BlockLayout, dtype: torch.dtype) -> list[Tensor | None]:
+def masks_in(layout: BlockLayout, dtype: torch.dtype) -> list[Tensor | None]:
     """The blocks' masks in another precision: in half, what is unseen is as low as can be and finite."""
     with outliving():
         lowest = torch.finfo(dtype).min / 2
-        return [None if mask is None else mask.to(dtype).clamp_min(lowest) for mask in buckets.masks]
+        return [None if mask is None else mask.to(dtype).clamp_min(lowest) for mask in layout.masks]
 
 
 @lru_cache(maxsize=16)
@@ -201,13 +210,13 @@ def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float])
     return runs
 
 
-def _mask(run: EqualRun, lengths: list[int], sight: AttentionPattern, device: torch.device) -> Tensor | None:
+def _mask(run: EqualRun, lengths: list[int], pattern: AttentionPattern, device: torch.device) -> Tensor | None:
     visible = []
     # No query sees a later key where the rule is so, and what is filled in comes last: nobody reads it anyway.
-    if min(lengths) < run.key_length and not sight.causal:
+    if min(lengths) < run.key_length and not pattern.causal:
         visible.append((torch.arange(run.key_length) < torch.tensor(lengths)[:, None])[:, None, None, :])
-    if not sight.sees_all(run.query_length, run.key_length):
-        visible.append(sight.mask(run.query_length, run.key_length)[None, None])
+    if not pattern.sees_all(run.query_length, run.key_length):
+        visible.append(pattern.mask(run.query_length, run.key_length)[None, None])
     if not visible:
         return None
     there = visible[0] if len(visible) == 1 else visible[0] & visible[1]

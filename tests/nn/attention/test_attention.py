@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from headway.nn.attention import attention, formula
-from headway.nn.attention_bias import AttentionBias
-from headway.nn.attention_pattern import EVERYWHERE, AttentionPattern
-from headway.nn.block_layout import bucket
+from headway.nn.attention import attention
+from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.blocks import block_layout
+from headway.nn.attention.formula import formula
+from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.dropout import keep_mask, survivor_scale
 from headway.nn.multi_head import SelfAttention
 from headway.nn.packing import Packing
@@ -75,14 +76,14 @@ def test_every_kernel_gives_the_formula(packings: tuple[Packing, Packing], dtype
 
 
 @pytest.mark.parametrize(
-    "sight",
+    "pattern",
     [EVERYWHERE, AttentionPattern(causal=True), AttentionPattern(window=2), AttentionPattern(causal=True, window=3)],
     ids=str,
 )
 @pytest.mark.parametrize("biased", [False, True], ids=["plain", "biased"])
 @pytest.mark.parametrize("dtype", KERNELS, ids=KERNELS.get)
-def test_sight_bias_and_scale_are_those_of_the_formula(
-    sight: AttentionPattern, biased: bool, dtype: torch.dtype
+def test_pattern_bias_and_scale_are_those_of_the_formula(
+    pattern: AttentionPattern, biased: bool, dtype: torch.dtype
 ) -> None:
     packing, scale = Packing(LENGTHS), 0.7
     inputs = [rows(packing, seed) for seed in range(3)]
@@ -98,13 +99,13 @@ def test_sight_bias_and_scale_are_those_of_the_formula(
         scores = scale * torch.einsum("qhd,khd->hqk", q, k)
         if biased:
             scores = scores + exact[3][:, :length, :length]
-        scores = scores.masked_fill(~sight.mask(length, length), -math.inf)
+        scores = scores.masked_fill(~pattern.mask(length, length), -math.inf)
         outputs.append(torch.einsum("hqk,khd->qhd", scores.softmax(-1), v))
     expected = torch.cat(outputs)
 
     def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         added = None if bias is None else AttentionBias(bias)
-        return attention(query, key, value, packing, packing, sight=sight, bias=added, scale=scale)
+        return attention(query, key, value, packing, packing, pattern=pattern, bias=added, scale=scale)
 
     with torch.no_grad():
         torch.testing.assert_close(attend(*ours).double(), expected, atol=1e-6, rtol=1e-5)
@@ -140,12 +141,12 @@ def drawn_masks(queries: Packing, keys: Packing, probability: float) -> list[Ten
     """The scaled masks that the kernel draws from the same seed: at once for all blocks, a sequence's part cut out."""
     if probability == 0:
         return None
-    buckets = bucket(queries, keys, HEADS)
-    shapes = [(run.num_sequences, HEADS, run.query_length, run.key_length) for run in buckets.runs]
+    layout = block_layout(queries, keys, HEADS)
+    shapes = [(run.num_sequences, HEADS, run.query_length, run.key_length) for run in layout.runs]
     drawn = keep_mask((sum(math.prod(shape) for shape in shapes),), probability)
     blocks = [part.view(shape) for part, shape in zip(drawn.split([math.prod(s) for s in shapes]), shapes, strict=True)]
     drawn_masks = [mask.double() * survivor_scale(probability) for block in blocks for mask in block]
-    masks = [drawn_masks[buckets.order.index(sequence)] for sequence in range(len(keys))]
+    masks = [drawn_masks[layout.order.index(sequence)] for sequence in range(len(keys))]
     lengths = zip(queries.lengths, keys.lengths, strict=True)
     return [mask[:, :query, :key] for mask, (query, key) in zip(masks, lengths, strict=True)]
 
@@ -189,9 +190,9 @@ def test_attention_dropout_keeps_the_expectation(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("sight", [EVERYWHERE, AttentionPattern(causal=True), AttentionPattern(window=1)], ids=str)
+@pytest.mark.parametrize("pattern", [EVERYWHERE, AttentionPattern(causal=True), AttentionPattern(window=1)], ids=str)
 def test_half_precision_hides_what_is_filled_in_and_stays_finite(
-    dtype: torch.dtype, sight: AttentionPattern, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype, pattern: AttentionPattern, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half precision may not reach −10³⁰, and a row that is filled in may see nothing at all."""
 
@@ -208,29 +209,10 @@ def test_half_precision_hides_what_is_filled_in_and_stays_finite(
     results = []
     for kind in (torch.float64, dtype):
         q, k, v, bias = leaves = [tensor.to(dtype).to(kind).requires_grad_() for tensor in inputs]
-        attended = attention(q, k, v, packing, packing, sight=sight, bias=AttentionBias(bias))
+        attended = attention(q, k, v, packing, packing, pattern=pattern, bias=AttentionBias(bias))
         results.append([attended.detach(), *torch.autograd.grad(attended, leaves, rows(packing, 8, kind))])
     for exact, ours in zip(*results, strict=True):
         assert float((ours.double() - exact).abs().max() / exact.abs().max()) < 2e-2
-
-
-@pytest.mark.parametrize("training", [False, True])
-def test_the_first_rows_alone_are_the_same_with_the_same_gradients(training: bool) -> None:
-    torch.manual_seed(0)
-    layer = SelfAttention(24, 3)
-    packing = Packing([5, 5, 1, 9])
-    tokens = torch.randn(packing.num_tokens, 24, requires_grad=training)
-    with torch.set_grad_enabled(training):
-        whole, firsts = packing.first_rows(layer(tokens, packing)), layer.forward_firsts(tokens, packing)
-    torch.testing.assert_close(firsts, whole, atol=1e-6, rtol=1e-5)
-    if training:
-        targets = [tokens, *layer.parameters()]
-        for ours, full in zip(
-            torch.autograd.grad(firsts.square().sum(), targets),
-            torch.autograd.grad(whole.square().sum(), targets),
-            strict=True,
-        ):
-            torch.testing.assert_close(ours, full, atol=1e-6, rtol=1e-5)
 
 
 def test_heads_must_divide_the_width() -> None:
