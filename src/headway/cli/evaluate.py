@@ -10,6 +10,7 @@ from headway.console import console_reporter, print_result
 from headway.evaluation.report.page import render
 from headway.files import write_atomically
 from headway.settings import parse_assignments, resolve
+from headway.tasks.classification.page import classification_page
 
 __all__ = ["evaluate_command"]
 
@@ -30,7 +31,7 @@ def evaluate_command(
     record = classifier.evaluate(data, settings)
     console_reporter().findings(record.findings)
     if report is not None:
-        write_atomically(report, render(record))
+        write_atomically(report, render(record, classification_page(record)))
     if as_json:
         sys.stdout.write(record.to_json())
     else:

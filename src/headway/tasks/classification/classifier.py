@@ -20,6 +20,7 @@ from headway.checkpoints.save import save_classifier
 from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.device import choose_device, choose_precision
 from headway.errors import DataError, UserError
+from headway.evaluation.metrics.labels import THRESHOLD
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns
 from headway.examples.labels import Labels
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Prediction", "TextClassifier"]
 
-THRESHOLD = 0.5
-"""A label of several is given from this probability on."""
 
 _CHUNK = 2048
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -228,11 +227,15 @@ def _as_example(text: object) -> Example:
 
 
 def _write_report(place: RunFolder, record: Record) -> None:
+    from headway.evaluation.card import model_card
     from headway.evaluation.report.charts import curves_png
-    from headway.evaluation.report.page import model_card, render
+    from headway.evaluation.report.page import render
+    from headway.tasks.classification.page import classification_page
 
+    page = classification_page(record)
     write_atomically(place.record, record.to_json())
-    write_atomically(place.report, render(record))
-    write_atomically(place.card, model_card(record))
+    write_atomically(place.report, render(record, page))
+    write_atomically(place.card, model_card(record, page))
     if record.curves:
-        write_atomically(place.curves_image, curves_png(record))
+        image = curves_png(record.curves, page.metrics, metric=record.metric, best_step=record.best_step)
+        write_atomically(place.curves_image, image)

@@ -21,7 +21,8 @@ from headway.batching.batches import (
 )
 from headway.batching.text_encoder import TextEncoder
 from headway.errors import Interrupted, SettingsError
-from headway.evaluation.metrics.labels import compute_metrics
+from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.metric import compute_metrics
 from headway.examples.examples import Example, Examples
 from headway.settings import Settings
 from headway.tasks.classification.data import ClassificationData
@@ -184,4 +185,6 @@ def _validate(engine: Engine, data: ClassificationData) -> dict[str, float]:
     loss = float(plain.total(torch.from_numpy(logits), labels)) / plain.weight(labels)
     if not np.isfinite(logits).all():
         return dict.fromkeys(METRICS[multi], math.nan) | {"validation_loss": loss}
-    return {"validation_loss": loss, **compute_metrics(targets, probabilities(logits, multi), multi=multi)}
+    metrics = LabelMetrics(data.labels.names, multi)
+    statistics = metrics.statistics_of(targets, probabilities(logits, multi))
+    return {"validation_loss": loss, **compute_metrics(metrics, statistics)}

@@ -4,6 +4,7 @@ import platform
 import resource
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 
 from headway.checkpoints.model_facts import settings_in_use
 from headway.device import describe_device
-from headway.evaluation.baselines import classification_baselines
-from headway.evaluation.metrics.labels import score
-from headway.evaluation.record import Mistake, Record, Scores
+from headway.evaluation.baselines import score_baseline
+from headway.evaluation.label_baselines import majority_baseline, tfidf_baseline
+from headway.evaluation.label_details import Shown, find_mistakes, label_details
+from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.metric import score
+from headway.evaluation.record import Baseline, Record, pack_details
 from headway.examples.checks.label_checks import Finding, left_out
 from headway.examples.examples import Examples
 from headway.tasks.classification.classifier import TextClassifier
@@ -25,9 +29,8 @@ from headway.tasks.classification.fit import Outcome
 
 __all__ = ["measure_evaluation", "measure_run"]
 
-MISTAKES_SHOWN = 20
-
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
 
 
 def measure_run(
@@ -40,8 +43,8 @@ def measure_run(
     base_model: str,
 ) -> Record:
     """Score a trained classifier on the test rows, beside the baselines, and gather what the report shows."""
-    splits, labels = data.splits, data.labels
-    answers, seconds = _timed_probabilities(classifier, splits.test)
+    splits = data.splits
+    statistics, seconds = _timed_statistics(classifier, splits.test)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     progress = outcome.progress
     speed = {
@@ -51,22 +54,11 @@ def measure_run(
         "prediction_texts_per_second": len(splits.test) / max(seconds, 1e-9),
         "peak_memory_bytes": peak_memory(),
     }
-    baselines = classification_baselines(
-        (_joined(example.text, example.text_pair) for example in splits.train),
-        splits.train.targets(),
-        [_joined(example.text, example.text_pair) for example in splits.test],
-        splits.test.targets(),
-        labels.names,
-        multi=labels.multi,
-        seed=settings["seed"],
-        probabilities=answers,
-    )
     return Record(
-        **_shared(classifier, splits.test, answers, base_model),
+        **_shared(classifier, splits.test, statistics, base_model, parts),
         data=data.sources,
         rows={name: len(part) for name, part in parts.items()},
         split=splits.description,
-        label_counts={name: tuple(part.counts().tolist()) for name, part in parts.items()},
         findings=findings,
         curves=outcome.events,
         metric=outcome.metric,
@@ -75,7 +67,7 @@ def measure_run(
         total_steps=outcome.total_steps,
         stopped_early=progress.stopped_early,
         refused_steps=progress.refused_steps,
-        baselines=baselines,
+        baselines=_baselines(classifier, data, statistics, settings["seed"]),
         speed=speed,
         model=_model_figures(classifier),
         settings=settings,
@@ -84,13 +76,12 @@ def measure_run(
 
 def measure_evaluation(classifier: TextClassifier, examples: Examples, source: str) -> Record:
     """Score a classifier on labelled rows; what concerns a training stays empty."""
-    answers, seconds = _timed_probabilities(classifier, examples)
+    statistics, seconds = _timed_statistics(classifier, examples)
     return Record(
-        **_shared(classifier, examples, answers, ""),
+        **_shared(classifier, examples, statistics, "", {"test": examples}),
         data={"test": source},
         rows={"test": len(examples)},
         split="Every row that could be read was scored.",
-        label_counts={"test": tuple(examples.counts().tolist())},
         findings=tuple(finding for finding in left_out([examples]) if finding.severity != "ok"),
         curves=(),
         metric="",
@@ -115,60 +106,72 @@ def peak_memory() -> float:
     return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def _shared(classifier: TextClassifier, examples: Examples, answers: FloatArray, base_model: str) -> dict[str, Any]:
+def _shared(
+    classifier: TextClassifier,
+    examples: Examples,
+    statistics: FloatArray,
+    base_model: str,
+    parts: dict[str, Examples],
+) -> dict[str, Any]:
+    metrics = metrics_of(classifier)
+
+    def show(rows: IntArray) -> list[Shown]:
+        return [Shown(example.where, _joined(example.text, example.text_pair)) for example in examples.fetch(rows)]
+
+    counts = {name: part.counts().tolist() for name, part in parts.items()}
+    details = label_details(metrics, statistics, counts, find_mistakes(metrics, statistics, show))
     return {
         "headway_version": version("headway"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": "classification",
         "folder": classifier.folder,
         "base_model": base_model,
-        "label_names": classifier.labels.names,
-        "multi_label": classifier.labels.multi,
-        "scores": _scores(classifier, examples, answers),
+        "scores": score(metrics, statistics),
         "scored_on": "test",
-        "mistakes": _mistakes(classifier, examples, answers),
         "environment": _environment(classifier),
+        "details": pack_details(details),
     }
 
 
-def _scores(classifier: TextClassifier, examples: Examples, answers: FloatArray) -> Scores:
-    return score(examples.targets(), answers, classifier.labels.names, multi=classifier.labels.multi)
+def metrics_of(classifier: TextClassifier) -> LabelMetrics:
+    """The metrics of a classifier's labels."""
+    return LabelMetrics(classifier.labels.names, classifier.labels.multi)
 
 
-def _timed_probabilities(classifier: TextClassifier, examples: Examples) -> tuple[FloatArray, float]:
+def _timed_statistics(classifier: TextClassifier, examples: Examples) -> tuple[FloatArray, float]:
     started = time.perf_counter()
-    answers = classifier.probabilities_of(examples)
-    return answers, time.perf_counter() - started
+    probabilities = classifier.probabilities_of(examples)
+    seconds = time.perf_counter() - started
+    return metrics_of(classifier).statistics_of(examples.targets(), probabilities), seconds
 
 
-def _mistakes(classifier: TextClassifier, examples: Examples, answers: FloatArray) -> tuple[Mistake, ...]:
-    """The wrong answers that the classifier is surest of."""
-    targets = examples.targets()
-    if classifier.labels.multi:
-        wrong = ((answers >= 0.5) != (targets > 0.5)).any(1)
-        certainty = np.maximum(answers, 1 - answers).min(1)
-    else:
-        wrong = answers.argmax(1) != targets
-        certainty = answers.max(1)
-    rows = np.flatnonzero(wrong)
-    rows = rows[np.argsort(-certainty[rows], kind="stable")][:MISTAKES_SHOWN]
-    predictions = classifier.answers(answers[rows])
+def _baselines(
+    classifier: TextClassifier, data: ClassificationData, ours: FloatArray, seed: int
+) -> tuple[Baseline, ...]:
+    """The majority class and TF-IDF, fitted on the training rows and scored on the test rows."""
+    names, multi = data.labels.names, data.labels.multi
+    train, test = data.splits.train, data.splits.test
+    targets, metrics = train.targets(), metrics_of(classifier)
+    fitted = [
+        majority_baseline(targets, len(test), names, multi=multi),
+        tfidf_baseline(_texts(train), targets, _texts(test), names, multi=multi, seed=seed),
+    ]
     return tuple(
-        Mistake(
-            where=example.where,
-            text=_joined(example.text, example.text_pair),
-            truth=_truth(classifier, example.label),
-            predicted=prediction.label if isinstance(prediction.label, str) else ", ".join(prediction.label) or "none",
-            confidence=float(certainty[row]),
+        score_baseline(
+            baseline.name,
+            baseline.description,
+            metrics,
+            metrics.statistics_of(test.targets(), baseline.probabilities),
+            ours=ours,
+            seed=seed,
         )
-        for row, example, prediction in zip(rows, examples.fetch(rows), predictions, strict=True)
+        for baseline in fitted
+        if baseline is not None
     )
 
 
-def _truth(classifier: TextClassifier, label: int | tuple[int, ...] | None) -> str:
-    if isinstance(label, int):
-        return classifier.labels.names[label]
-    return ", ".join(classifier.labels.names[index] for index in label or ()) or "none"
+def _texts(examples: Examples) -> Iterator[str]:
+    return (_joined(example.text, example.text_pair) for example in examples)
 
 
 def _joined(text: str, text_pair: str | None) -> str:
