@@ -9,7 +9,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from headway.evaluation.record import Record
+from headway.evaluation.label_details import LabelDetails, label_reservations
+from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.narrative import summary
+from headway.evaluation.record import Record, unpack_details
 from headway.examples.checks.label_checks import Finding, skipped_message
 from headway.sources.rows import BadRows
 from headway.tasks.reporter import Reporter
@@ -110,9 +113,9 @@ class ConsoleReporter(Reporter):
 
 def print_result(console: Console, record: Record) -> None:
     """Print the scores beside the baselines, and the verdict."""
-    from headway.evaluation.report.page import summary  # imports matplotlib, which predicting need not wait for
-
-    result = summary(record)
+    details = unpack_details(LabelDetails, record)
+    infos = LabelMetrics(details.label_names, details.multi_label).infos
+    result = summary(record, infos, label_reservations(details))
     table = Table(*result.header, box=None, header_style="bold", pad_edge=False)
     for row in result.rows:
         table.add_row(*(escape(cell) for cell in row))

@@ -6,8 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from headway.evaluation.metrics.labels import paired_difference, score
-from headway.evaluation.record import Baseline, Mistake, Record
+from headway.evaluation.baselines import score_baseline
+from headway.evaluation.label_details import LabelDetails, Mistake, label_details
+from headway.evaluation.metrics import score
+from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.record import Record, Scores, pack_details, unpack_details
 from headway.examples.checks.label_checks import Finding
 
 TEXTS = (
@@ -51,15 +54,17 @@ def single(names: Sequence[str], rows: int, skill: float, baseline_skill: float,
     generator = np.random.default_rng(7)
     shares = generator.dirichlet(np.full(len(names), 6.0))
     targets = generator.choice(len(names), size=rows, p=shares)
+    metrics = LabelMetrics(tuple(names))
     ours, theirs = (probabilities(targets, len(names), level, 11) for level in (skill, baseline_skill))
     common = np.tile(shares, (rows, 1))
+    statistics = metrics.statistics_of(targets, ours)
     baselines = tuple(
-        Baseline(name, what, score(targets, other, names), paired_difference(targets, ours, other))
+        score_baseline(name, what, metrics, metrics.statistics_of(targets, other), ours=statistics)
         for name, what, other in (
             ("majority class", f"answers “{names[int(shares.argmax())]}” whatever the text", common),
             (
                 "TF-IDF + logistic regression",
-                "counts one- and two-word phrases, weighs them by rarity, and fits a linear classifier",
+                "counts one- and two-word phrases, weights them by rarity, and fits a linear classifier",
                 theirs,
             ),
         )
@@ -79,29 +84,39 @@ def single(names: Sequence[str], rows: int, skill: float, baseline_skill: float,
         split: tuple(int(count) for count in np.round(shares * size))
         for split, size in (("train", 2400), ("validation", rows), ("test", rows))
     }
-    return replace(plain(names, rows), scores=score(targets, ours, names), baselines=baselines, mistakes=mistakes,
-                   label_counts=counts, **changes)  # fmt: skip
+    details = pack_details(label_details(metrics, statistics, counts, mistakes))
+    run = replace(plain(names, rows), scores=score(metrics, statistics), baselines=baselines, details=details)
+    return replace(run, **changes)
 
 
 def several(names: Sequence[str], rows: int) -> Record:
-    """A run on several labels a row."""
+    """A run on several labels per row."""
     generator = np.random.default_rng(3)
     targets = (generator.random((rows, len(names))) < np.linspace(0.35, 0.04, len(names))).astype(np.float32)
     ours = np.clip(0.55 * targets + generator.random(targets.shape) * 0.58, 0, 1)
     theirs = np.clip(0.4 * targets + generator.random(targets.shape) * 0.62, 0, 1)
-    baseline = Baseline(
+    metrics = LabelMetrics(tuple(names), multi=True)
+    statistics = metrics.statistics_of(targets, ours)
+    baseline = score_baseline(
         "TF-IDF + logistic regression",
-        "counts one- and two-word phrases, weighs them by rarity, and fits a linear classifier for each label",
-        score(targets, theirs, names, multi=True),
-        paired_difference(targets, ours, theirs, multi=True),
+        "counts one- and two-word phrases, weights them by rarity, and fits a linear classifier for each label",
+        metrics,
+        metrics.statistics_of(targets, theirs),
+        ours=statistics,
     )
     mistake = Mistake("reviews.csv, row 9", TEXTS[0], "quality, service", "", 0.93)
     counts = {
         "train": tuple(int(count) for count in 5 * targets.sum(axis=0)),
         "test": tuple(map(int, targets.sum(axis=0))),
     }
-    return replace(plain(names, rows), multi_label=True, scores=score(targets, ours, names, multi=True),
-                   baselines=(baseline,), mistakes=(mistake,), label_counts=counts, metric="micro_f1")  # fmt: skip
+    details = pack_details(label_details(metrics, statistics, counts, (mistake,)))
+    return replace(plain(names, rows), scores=score(metrics, statistics), baselines=(baseline,), metric="micro_f1",
+                   details=details)  # fmt: skip
+
+
+def changed_details(record: Record, **changes: object) -> Record:
+    """The record with other details."""
+    return replace(record, details=pack_details(replace(unpack_details(LabelDetails, record), **changes)))
 
 
 def plain(names: Sequence[str], rows: int) -> Record:
@@ -109,15 +124,12 @@ def plain(names: Sequence[str], rows: int) -> Record:
     return Record(
         headway_version="0.1.0",
         created="2026-03-14T15:09:26+00:00",
-        task="classification",
+        task="text_classification",
         folder="runs/reviews",
         base_model="minilm",
         data={"train": "data/reviews.csv"},
         rows={"train": 2400, "validation": rows, "test": rows},
         split="80 % train, 10 % validation, 10 % test; every label in the same share; duplicates on one side; seed 0.",
-        label_names=tuple(names),
-        label_counts={},
-        multi_label=False,
         findings=(
             Finding("empty_rows", "ok", "No row is empty."),
             Finding("exact_duplicates", "note", "31 rows (1.0 %) repeat another one; they stay on one side.",
@@ -134,10 +146,9 @@ def plain(names: Sequence[str], rows: int) -> Record:
         total_steps=300,
         stopped_early=True,
         refused_steps=0,
-        scores=score(np.zeros(1, dtype=np.int64), np.eye(len(names))[:1], names, resamples=2),
+        scores=Scores(0, {}),
         scored_on="test",
         baselines=(),
-        mistakes=(),
         speed={"training_seconds": 187.4, "training_tokens": 346_210.0, "training_tokens_per_second": 1847.0,
                "prediction_texts_per_second": 131.2, "peak_memory_bytes": 1.21e9},
         model={"family": "bert", "parameters": 22_713_986, "blocks": 6, "d_model": 384, "heads": 12, "max_length": 512},
@@ -160,6 +171,11 @@ def single_record() -> Callable[..., Record]:
 @pytest.fixture(scope="session")
 def several_record() -> Callable[..., Record]:
     return several
+
+
+@pytest.fixture(scope="session")
+def with_details() -> Callable[..., Record]:
+    return changed_details
 
 
 @pytest.fixture(scope="session")

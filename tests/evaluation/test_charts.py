@@ -7,15 +7,13 @@ import matplotlib
 import pytest
 from PIL import Image
 
-from headway.evaluation.record import Bin, Record
-from headway.evaluation.report.charts import (
-    balance_svg,
-    confusion_svg,
-    curve_charts,
-    curves_png,
-    reliability_svg,
-    series,
-)
+from headway.evaluation.label_details import Bin
+from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.record import Record, series
+from headway.evaluation.report.charts import curve_charts, curves_png
+from headway.evaluation.report.label_charts import balance_svg, confusion_svg, reliability_svg
+
+INFOS = LabelMetrics(("negative", "positive")).infos
 
 LABELS = ("正面", "🎉 ok", "$x_1$ & <b>", "a\tb\x00", "a very long label that no axis could ever hold", "_hidden")
 
@@ -25,21 +23,22 @@ def texts(svg: str) -> list[str]:
 
 
 def test_the_curves_have_a_panel_for_each_figure(record: Record):
-    titles = [chart.title for chart in curve_charts(record)]
+    titles = [chart.title for chart in curve_charts(record, INFOS)]
     assert titles == ["Loss", "Validation accuracy", "Learning rate", "Gradient norm"]
-    loss = texts(curve_charts(record)[0].svg)
+    loss = texts(curve_charts(record, INFOS)[0].svg)
     assert {"training", "validation", "kept weights", "step"} <= set(loss)
 
 
 def test_the_images_are_the_same_each_time_and_leave_no_trace(record: Record):
     before = dict(matplotlib.rcParams)
-    assert curve_charts(record) == curve_charts(record)
-    assert curves_png(record) == curves_png(record.curves, metric=record.metric, best_step=record.best_step)
+    assert curve_charts(record, INFOS) == curve_charts(record, INFOS)
+    images = [curves_png(record.curves, INFOS, metric=record.metric, best_step=record.best_step) for _ in range(2)]
+    assert images[0] == images[1]
     assert dict(matplotlib.rcParams) == before
 
 
 def test_the_colours_are_the_pages(record: Record):
-    svg = "".join(chart.svg for chart in curve_charts(record)) + confusion_svg([[3, 1], [0, 2]], ("a", "b"))
+    svg = "".join(chart.svg for chart in curve_charts(record, INFOS)) + confusion_svg([[3, 1], [0, 2]], ("a", "b"))
     assert "var(--chart-first)" in svg
     assert set(re.findall(r"#[0-9a-f]{6}\b", svg)) <= {"#000000"}
     assert "<?xml" not in svg
@@ -53,13 +52,13 @@ def test_the_shortest_trainings_can_be_drawn(length: int):
         {"step": 1.0, "validation_loss": 0.6, "accuracy": 0.5},
         {"step": 2.0, "train_loss": float("nan"), "learning_rate": 1e-5, "gradient_norm": float("inf")},
     )[:length]
-    image = Image.open(io.BytesIO(curves_png(events, best_step=1)))
+    image = Image.open(io.BytesIO(curves_png(events, INFOS, best_step=1)))
     assert image.width > 900
 
 
 def test_a_refused_step_is_no_metric(record: Record):
     refused = ({"step": 2.0, "epoch": 0.1, "refused": 1.0}, *record.curves)
-    titles = [chart.title for chart in curve_charts(replace(record, curves=refused))]
+    titles = [chart.title for chart in curve_charts(replace(record, curves=refused), INFOS)]
     assert titles[1] == "Validation accuracy"
 
 
@@ -70,7 +69,7 @@ def test_values_that_are_not_finite_are_gaps():
 
 def test_a_long_training_stays_a_small_image(record: Record):
     curves = tuple({"step": float(step), "train_loss": 1 / step} for step in range(1, 50_000))
-    (loss,) = curve_charts(replace(record, curves=curves))
+    (loss,) = curve_charts(replace(record, curves=curves), INFOS)
     assert len(loss.svg) < 30_000
 
 

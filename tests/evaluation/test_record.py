@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from headway.errors import HeadwayError
-from headway.evaluation.record import Interval, Record
+from headway.evaluation.label_details import LabelDetails
+from headway.evaluation.record import Interval, Record, unpack_details
 
 
 def test_a_record_survives_the_journey(record: Record, several_record: Callable[..., Record]):
@@ -25,13 +26,13 @@ def test_a_curve_may_hold_what_json_cannot(record: Record):
     assert [event["step"] for event in again.curves] == [4.0, 8.0]
 
 
-def test_a_figure_that_is_not_finite_is_refused_by_name(record: Record):
+def test_a_number_that_is_not_finite_is_refused_by_name(record: Record):
     metrics = record.scores.metrics | {"mcc": Interval(math.nan, 0.0, 1.0)}
     with pytest.raises(HeadwayError, match=r"scores\.metrics\.mcc\.value is not a finite number"):
         replace(record, scores=replace(record.scores, metrics=metrics)).to_json()
 
 
-def test_numpy_figures_are_written_as_numbers(record: Record):
+def test_numpy_numbers_are_written_as_numbers(record: Record):
     again = Record.from_json(
         replace(record, speed={"training_seconds": np.float32(1.5)}, best_step=np.int64(7)).to_json()
     )
@@ -63,3 +64,29 @@ def test_a_strange_record_is_refused_by_name(record: Record, change: Callable[[d
 def test_what_is_no_record_is_refused(text: str):
     with pytest.raises(HeadwayError, match="cannot be read"):
         Record.from_json(text)
+
+
+def test_details_come_back_as_the_task_wrote_them(several_record: Callable[..., Record]):
+    record = several_record(("a", "<b>", "数"), 50)
+    details = unpack_details(LabelDetails, Record.from_json(record.to_json()))
+    assert details.label_names == ("a", "<b>", "数")
+    assert details.multi_label
+    assert details.classes[0].f1 == unpack_details(LabelDetails, record).classes[0].f1
+
+
+def test_details_of_another_task_are_refused_by_name(record: Record):
+    other = replace(record, details=record.details | {"languages": ["en", "de"]})
+    other.details.pop("confusion")
+    with pytest.raises(HeadwayError, match=r"details\.confusion is missing; details\.languages is unknown"):
+        unpack_details(LabelDetails, other)
+
+
+def test_details_that_are_not_finite_are_refused_by_name(record: Record, with_details: Callable[..., Record]):
+    reliability = (replace(unpack_details(LabelDetails, record).reliability[0], accuracy=math.nan),)
+    with pytest.raises(HeadwayError, match=r"details\.reliability\.0\.accuracy is not a finite number"):
+        with_details(record, reliability=reliability).to_json()
+
+
+def test_folds_and_notes_are_kept(record: Record):
+    crossed = replace(record, evaluation="crossvalidation", folds=5, recipe_notes=("Batch size 16: 200 rows.",))
+    assert Record.from_json(crossed.to_json()) == crossed

@@ -1,18 +1,30 @@
-"""What the figures say, in plain sentences.
+"""What the numbers say, in plain sentences, whatever the task.
 
-A sentence claims only what the intervals allow: two figures are called different when the interval of their
-difference leaves out 0, and "not distinguishable" otherwise.
+A sentence claims only what the intervals allow: two values are called different when the interval of their difference
+excludes 0, and "not distinguishable" otherwise.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
-from headway.evaluation.metrics.names import METRICS, Metric, in_prose
-from headway.evaluation.record import Baseline, Interval, Record, Scores
-from headway.evaluation.report.charts import series
+from headway.evaluation.metrics.metric import MetricInfo, in_prose
+from headway.evaluation.record import Baseline, Interval, Record, Scores, series
 
-__all__ = ["Verdict", "headline", "lead_of", "name_of_data", "read_curves", "read_reliability", "verdict"]
+__all__ = [
+    "Summary",
+    "Verdict",
+    "lead_of",
+    "name_of_data",
+    "origin",
+    "public_folder",
+    "read_curves",
+    "summary",
+    "title_of",
+    "verdict",
+]
 
 _FEW_ROWS = 100
 _FALLING = 0.99  # a validation loss below this share of the one before is still falling
@@ -29,30 +41,57 @@ class Verdict:
     text: str
 
 
-def verdict(record: Record) -> Verdict:
-    """Say how good the model is, beside the baselines and with the doubt."""
-    name = headline(record.scores)
-    metric, value = METRICS[name], record.scores.metrics[name]
-    if name == "accuracy":
-        result = f"The model labels {metric.show(value.value)} of the {record.scores.rows:,} {record.scored_on} rows"
-        result += f" correctly; on new rows of the same kind, expect {metric.show_range(value)}."
+@dataclass(frozen=True)
+class Summary:
+    """The result as a small table of strings: a header, a row for the model and each baseline, and the verdict."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    verdict: str
+
+
+def summary(record: Record, infos: Sequence[MetricInfo], reservations: Sequence[str] = ()) -> Summary:
+    """Return the results beside the baselines, each as "87.3 % (83.5–91.0 %)", for the terminal.
+
+    Args:
+        record: The run.
+        infos: The task's metrics, the headline first.
+        reservations: What the task adds to the verdict, in sentences.
+    """
+    contenders = [("this model", record.scores), *((baseline.name, baseline.scores) for baseline in record.baselines)]
+    rows = tuple(
+        (name, *(info.show_with_range(scores.metrics[info.name]) for info in infos)) for name, scores in contenders
+    )
+    header = (f"{record.scores.rows:,} {record.scored_on} rows", *(info.label for info in infos))
+    return Summary(header, rows, verdict(record, infos, reservations).text)
+
+
+def verdict(record: Record, infos: Sequence[MetricInfo], reservations: Sequence[str] = ()) -> Verdict:
+    """Say how good the model is, compared with the baselines, and how certain that is.
+
+    Args:
+        record: The run.
+        infos: The task's metrics; the verdict is about the first one.
+        reservations: What the task adds, in sentences: "No scored row has …".
+    """
+    metric = infos[0]
+    value, rows = record.scores.metrics[metric.name], f"{record.scores.rows:,}"
+    if metric.sentence:
+        result = metric.sentence.format(
+            value=metric.show(value.value), low_high=metric.show_range(value), rows=rows, split=record.scored_on
+        )
     else:
-        result = f"On {record.scores.rows:,} {record.scored_on} rows the model reaches a {metric.label} of"
+        result = f"On {rows} {record.scored_on} rows the model reaches a {metric.label} of"
         result += f" {metric.show(value.value)} (95\N{NO-BREAK SPACE}% interval {metric.show_range(value)})."
-    level, short, comparison = _compare(record, name)
-    return Verdict(level, short, " ".join(part for part in (result, comparison, *_reservations(record)) if part))
-
-
-def headline(scores: Scores) -> str:
-    """Return the name of the figure that the verdict speaks of: the first one."""
-    return next(iter(scores.metrics))
+    level, short, comparison = _compare(record, metric)
+    return Verdict(level, short, " ".join([result, comparison, *_reservations(record), *reservations]))
 
 
 def lead_of(scores: Scores, baseline: Baseline, metric: str) -> Interval:
-    """Return by how much the model is ahead of the baseline, with an interval.
+    """Return the model's value minus the baseline's, with an interval.
 
-    It is the paired difference where the baseline has one. Otherwise it is put together from both intervals as if the
-    two were independent (Newcombe, Statistics in Medicine 17, 1998, method 10), which is wider than the truth for two
+    It is the paired difference where the baseline has one. Otherwise it is computed from both intervals as if the two
+    were independent (Newcombe, Statistics in Medicine 17, 1998, method 10), which is wider than the truth for two
     models that find the same rows hard.
     """
     if metric in baseline.lead:
@@ -64,25 +103,24 @@ def lead_of(scores: Scores, baseline: Baseline, metric: str) -> Interval:
     return Interval(difference, difference - down, difference + up)
 
 
-def _compare(record: Record, name: str) -> tuple[Literal["good", "open", "bad"], str, str]:
+def _compare(record: Record, metric: MetricInfo) -> tuple[Literal["good", "open", "bad"], str, str]:
     if not record.baselines:
         return "open", "No baseline to compare with", "No baseline was scored on these rows."
-    leads = [(baseline, lead_of(record.scores, baseline, name)) for baseline in record.baselines]
+    leads = [(baseline, _ahead(record.scores, baseline, metric)) for baseline in record.baselines]
     better = [(baseline, lead) for baseline, lead in leads if lead.low > 0]
     worse = [(baseline, lead) for baseline, lead in leads if lead.high < 0]
     same = [(baseline, lead) for baseline, lead in leads if lead.low <= 0 <= lead.high]
-    metric = METRICS[name]
     sentences = []
     if better:
         sentences.append(f"That is clearly better than {_listed(better, metric)}.")
     if same:
         sentences.append(
-            f"It is not distinguishable from {_listed(same, metric)} on these rows: more rows to score on would tell, "
-            "and until then the simpler one may do as well."
+            f"It is not distinguishable from {_listed(same, metric)} on these rows: scoring more rows would tell, and "
+            "until then the simpler one may do just as well."
         )
     if worse:
         sentences.append(
-            f"It is worse than {_listed(worse, metric)}. Do not use it as it is: look at the data checks and at the "
+            f"It is worse than {_listed(worse, metric)}. Do not use it as it is: look at the data checks and the "
             "learning curves."
         )
     if worse:
@@ -92,21 +130,26 @@ def _compare(record: Record, name: str) -> tuple[Literal["good", "open", "bad"],
     return "good", f"Clearly better than {_names(better)}", " ".join(sentences)
 
 
+def _ahead(scores: Scores, baseline: Baseline, metric: MetricInfo) -> Interval:
+    """Return by how much the model is better than the baseline: for an error, by how much its value is lower."""
+    lead = lead_of(scores, baseline, metric.name)
+    return lead if metric.higher_is_better else Interval(-lead.value, -lead.high, -lead.low)
+
+
 def _names(leads: list[tuple[Baseline, Interval]]) -> str:
     return " and ".join(baseline.name for baseline, _ in leads)
 
 
-def _listed(leads: list[tuple[Baseline, Interval]], metric: Metric) -> str:
-    """List baselines with their figure and the lead: "majority class (50.7 %; ahead by 31.2 to 42.0 points)"."""
+def _listed(leads: list[tuple[Baseline, Interval]], metric: MetricInfo) -> str:
+    """List baselines with their value and the lead: "majority class (50.7 %; ahead by 31.2 to 42.0 points)"."""
     return " and ".join(
-        f"{baseline.name} ({metric.show(baseline.scores.metrics[headline(baseline.scores)].value)}; "
-        f"{_difference(lead, metric)})"
+        f"{baseline.name} ({metric.show(baseline.scores.metrics[metric.name].value)}; {_difference(lead, metric)})"
         for baseline, lead in leads
     )
 
 
-def _difference(lead: Interval, metric: Metric) -> str:
-    scale, digits, unit = (100, 1, "\N{NO-BREAK SPACE}points") if metric.percent else (1, 3, "")
+def _difference(lead: Interval, metric: MetricInfo) -> str:
+    scale, digits, unit = (100, 1, "\N{NO-BREAK SPACE}points") if metric.percent else (1, metric.decimals, "")
     low, high = scale * lead.low, scale * lead.high
     if low > 0:
         return f"ahead by {low:.{digits}f} to {high:.{digits}f}{unit}"
@@ -119,45 +162,41 @@ def _difference(lead: Interval, metric: Metric) -> str:
 
 
 def _reservations(record: Record) -> list[str]:
-    """Say what makes the figure weaker than it looks."""
-    scores, sentences = record.scores, []
+    """Say what makes the result weaker than it looks."""
+    sentences = []
     if record.scored_on == "validation" and record.curves:
         sentences.append(
-            "These rows also decided which weights to keep, so the figure is a little too kind; "
-            "rows set aside for a test would give a clean one."
+            "These rows also decided which weights to keep, so the result is slightly optimistic; a separate test set "
+            "would give an unbiased one."
         )
-    if scores.rows < _FEW_ROWS:
-        sentences.append(f"With only {scores.rows} rows every figure here is uncertain.")
-    missing = [score.name for score in scores.classes if not score.support]
-    if missing:
-        names = ", ".join(f"“{name}”" for name in missing[:5]) + (" …" if len(missing) > 5 else "")
-        sentences.append(f"No scored row has {names}: nothing is known about {'it' if len(missing) == 1 else 'them'}.")
+    if record.scores.rows < _FEW_ROWS:
+        sentences.append(f"With only {record.scores.rows} rows every number here is uncertain.")
     leak = f"leak_train_{record.scored_on}"
     if any(finding.name == leak and finding.severity != "ok" for finding in record.findings):
-        sentences.append("Some scored rows were also learned from (see the data checks), which flatters the figures.")
+        sentences.append("Some scored rows were also trained on (see the data checks), which inflates the results.")
     return sentences
 
 
-def read_curves(record: Record) -> list[str]:
-    """Read the learning curves: when validation turned, which weights were kept, what was refused."""
+def read_curves(record: Record, infos: Sequence[MetricInfo]) -> list[str]:
+    """Describe the learning curves: when validation turned, which weights were kept, what was refused."""
     if not record.curves:
         return []
     steps, losses = series(record.curves, "validation_loss")
-    sentences = [*_read_validation(record, steps, losses), *_read_kept(record, len(steps))]
+    sentences = [*_read_validation(record, steps, losses), *_read_kept(record, infos, len(steps))]
     if record.refused_steps:
         many = record.refused_steps > 1
         sentences.append(
             f"{record.refused_steps:,} step{'s' if many else ''} with a loss or gradient that was not finite "
-            f"{'were' if many else 'was'} refused: {'they' if many else 'it'} never reached the weights."
+            f"{'were' if many else 'was'} skipped: {'they' if many else 'it'} never changed the weights."
         )
     return sentences
 
 
 def _read_validation(record: Record, steps: list[float], losses: list[float]) -> list[str]:
     if not steps:
-        return ["Nothing was validated during the training, so the curves cannot tell when to stop."]
+        return ["There was no validation during training, so the curves cannot tell when to stop."]
     if len(steps) == 1:
-        return [f"Validation was measured once, at step {steps[0]:,.0f}, so it shows no trend."]
+        return [f"There was one validation, at step {steps[0]:,.0f}, so it shows no trend."]
     lowest = min(range(len(losses)), key=losses.__getitem__)
     if lowest == len(losses) - 1:
         if losses[-1] < _FALLING * losses[-2] or _falls_steadily(losses):
@@ -167,15 +206,16 @@ def _read_validation(record: Record, steps: list[float], losses: list[float]) ->
         return [f"Validation loss had levelled off by the end, at {losses[-1]:.3f}."]
     if losses[-1] < _RISING * losses[lowest]:
         return [
-            f"Validation loss was lowest at step {steps[lowest]:,.0f} ({losses[lowest]:.3f}) and stayed level after it."
+            f"Validation loss was lowest at step {steps[lowest]:,.0f} ({losses[lowest]:.3f}) and stayed level "
+            "afterwards."
         ]
     turned = f"Validation loss turned at step {steps[lowest]:,.0f} and rose from {losses[lowest]:.3f} "
     turned += f"to {losses[-1]:.3f}"
     before, after = _training_loss_around(record, steps[lowest])
     if after < before:
         return [
-            f"{turned}, while training loss went on falling ({before:.3f} to {after:.3f}): from there on the model "
-            "learned its examples by heart (overfitting)."
+            f"{turned}, while training loss kept falling ({before:.3f} to {after:.3f}): from then on the model "
+            "memorised its training examples (overfitting)."
         ]
     return [f"{turned}."]
 
@@ -196,8 +236,8 @@ def _training_loss_around(record: Record, turn: float) -> tuple[float, float]:
     return sum(before) / len(before), sum(after) / len(after)
 
 
-def _read_kept(record: Record, validations: int) -> list[str]:
-    watched = in_prose(record.metric)
+def _read_kept(record: Record, infos: Sequence[MetricInfo], validations: int) -> list[str]:
+    watched = in_prose(record.metric, infos)
     sentences = []
     if record.stopped_early:
         sentences.append(
@@ -213,26 +253,24 @@ def _read_kept(record: Record, validations: int) -> list[str]:
     return sentences
 
 
-def read_reliability(scores: Scores) -> str:
-    """Say whether the model's confidence can be taken at its word."""
-    if not scores.reliability:
-        return ""
-    sure = sum(bar.confidence * bar.count for bar in scores.reliability) / scores.rows
-    accuracy = scores.metrics["accuracy"]
-    gap = f"on average it is {100 * sure:.0f} % sure and {100 * accuracy.value:.0f} % right"
-    if sure > accuracy.high:
-        sentence = f"The model is overconfident: {gap}."
-    elif sure < accuracy.low:
-        sentence = f"The model is too cautious: {gap}."
-    else:
-        sentence = f"On the whole its confidence fits: {gap}, a difference that chance explains."
-    top = scores.reliability[-1]
-    if top.confidence > 14 / 15 and 0 < top.count < scores.rows:
-        sentence += (
-            f" The {100 * top.count / scores.rows:.0f} % of the rows where it is surest (above 93 %) "
-            f"are right {100 * top.accuracy:.3g} % of the time."
-        )
-    return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+def title_of(record: Record) -> str:
+    """Return the task's name as a title: "Text classification"."""
+    return record.task.replace("_", " ").capitalize()
+
+
+def origin(record: Record) -> str:
+    """Return what the model was before; "" where that is not known."""
+    size = record.base_model.removeprefix("scratch:")
+    if size != record.base_model:
+        return f"trained from scratch ({size})"
+    return record.base_model and f"fine-tuned from {record.base_model}"
+
+
+def public_folder(folder: str) -> str:
+    """Return a folder as a published card may show it: as it was written, but of an absolute path the last part."""
+    if PurePath(folder).is_absolute() or "\\" in folder:
+        return PurePath(folder.replace("\\", "/")).name or folder
+    return folder
 
 
 def name_of_data(record: Record) -> str:

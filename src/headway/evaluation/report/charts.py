@@ -1,15 +1,13 @@
-"""The images of the report: learning curves, confusion matrix, reliability, class balance.
+"""How the report's charts are drawn, and those of every task: the learning curves.
 
-Each is drawn with matplotlib on a `Figure` of its own (no pyplot, no global state) and comes out as inline SVG whose
-colours are the page's CSS variables (`--chart-ink` ...), so one image serves light and dark mode, and whose text is
-text, drawn by the browser in the page's font and any script. The same input gives the same bytes.
+Each is drawn with matplotlib on a `Figure` of its own (no pyplot, no global state) and becomes inline SVG whose colours
+are the page's CSS variables (`--chart-ink` ...), so one chart serves light and dark mode, and whose text is text, drawn
+by the browser in the page's font and any script. The same input gives the same bytes.
 """
 
 import html
 import io
-import math
 import re
-import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,27 +17,14 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
-from numpy.typing import NDArray
 
-from headway.evaluation.metrics.names import in_prose
-from headway.evaluation.record import Bin, Record
+from headway.evaluation.metrics.metric import MetricInfo, in_prose
+from headway.evaluation.record import Record, series
 
-__all__ = [
-    "COLOURS",
-    "Chart",
-    "balance_svg",
-    "confusion_svg",
-    "curve_charts",
-    "curves_png",
-    "reliability_svg",
-    "series",
-]
+__all__ = ["COLOURS", "Chart", "curve_charts", "curves_png", "drawing", "percent", "svg"]
 
 # The colours of the PNG, and of the page in light mode; in the SVG each becomes `var(--chart-NAME)`.
 COLOURS = {
@@ -75,54 +60,43 @@ _STYLE: dict[Any, Any] = {
     "lines.solid_capstyle": "round",
 }
 _MAX_POINTS = 400
-_MAX_TICKS = 40
-_MAX_NUMBERED = 25  # classes whose confusion matrix has room for the counts
-_MAX_LABEL_WIDTH = 22
 
 Curves = Sequence[Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """An image for the page: what it shows, for those who do not see it, and its inline SVG."""
+    """A chart for the page: what it shows, for those who cannot see it, and its inline SVG."""
 
     title: str
     svg: str
 
 
-def series(curves: Curves, key: str) -> tuple[list[float], list[float]]:
-    """Return the steps and the finite values of one key, in order."""
-    points = [(event["step"], event[key]) for event in curves if key in event and math.isfinite(event[key])]
-    return [step for step, _ in points], [value for _, value in points]
-
-
-def curve_charts(record: Record) -> tuple[Chart, ...]:
-    """Draw one small image for each curve that has points: loss, metric, learning rate, gradient norm."""
+def curve_charts(record: Record, infos: Sequence[MetricInfo]) -> tuple[Chart, ...]:
+    """Draw one small chart for each curve that has points: loss, metric, learning rate, gradient norm."""
     charts = []
-    for panel in _panels(record.curves, record.metric, record.best_step):
-        with _drawing():
+    for panel in _panels(record.curves, record.metric, record.best_step, infos):
+        with drawing():
             figure = Figure(figsize=(4.7, 2.7), layout="constrained")
             panel.draw(figure.add_subplot(), record.curves)
-            charts.append(Chart(panel.title, _svg(figure, panel.title)))
+            charts.append(Chart(panel.title, svg(figure, panel.title)))
     return tuple(charts)
 
 
-def curves_png(run: Record | Curves, *, metric: str = "validation_loss", best_step: int = 0) -> bytes:
+def curves_png(
+    curves: Curves, infos: Sequence[MetricInfo], *, metric: str = "validation_loss", best_step: int = 0
+) -> bytes:
     """Draw all learning curves on one PNG image, for the model folder.
 
     Args:
-        run: The events as in `Record.curves`, or a record, which brings `metric` and `best_step` itself.
-        metric: The figure that early stopping watches.
+        curves: The events as in `Record.curves`.
+        infos: The task's metrics.
+        metric: The metric that early stopping watches.
         best_step: The step to mark; 0 marks none.
     """
-    curves: Curves
-    if isinstance(run, Record):
-        curves, metric, best_step = run.curves, run.metric, run.best_step
-    else:
-        curves = run
-    panels = _panels(curves, metric, best_step)
+    panels = _panels(curves, metric, best_step, infos)
     rows = max(1, (len(panels) + 1) // 2)
-    with _drawing():
+    with drawing():
         roomy = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.12)
         figure = Figure(figsize=(9.6, 2.9 * rows), layout=roomy, dpi=110)
         for position, panel in enumerate(panels, start=1):
@@ -132,75 +106,6 @@ def curves_png(run: Record | Curves, *, metric: str = "validation_loss", best_st
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     return buffer.getvalue()
-
-
-def confusion_svg(confusion: Sequence[Sequence[int]], label_names: Sequence[str]) -> str:
-    """Draw the confusion matrix: rows are the truth, shade is the share of the row, red is wrong."""
-    counts = np.asarray(confusion, dtype=np.float64)
-    num_labels = len(counts)
-    side = min(8.6, max(4.2, 2.6 + 0.24 * num_labels))
-    with _drawing():
-        figure = Figure(figsize=(side, side * 0.92), layout="constrained")
-        axes = figure.add_subplot()
-        _draw_cells(axes, counts)
-        if num_labels <= _MAX_NUMBERED:
-            size = 8.5 if num_labels <= 12 else 7
-            for row, column in np.argwhere(counts > 0):
-                axes.text(column, row, f"{int(counts[row, column]):,}", ha="center", va="center", fontsize=size)
-        _name_ticks(axes, label_names)
-        axes.set(xlim=(-0.5, num_labels - 0.5), ylim=(num_labels - 0.5, -0.5), aspect="equal")
-        axes.set_xlabel("predicted")
-        axes.set_ylabel("truth")
-        axes.spines[["left", "bottom"]].set_visible(False)
-        axes.tick_params(length=0)
-        return _svg(figure, "Confusion matrix")
-
-
-def reliability_svg(bins: Sequence[Bin]) -> str:
-    """Draw accuracy against confidence: on the dashed line the model is right as often as it says."""
-    confidence, accuracy, count = (np.array([getattr(bar, name) for bar in bins]) for name in Bin.__annotations__)
-    start = 0.5 if confidence.min() >= 0.5 else 0.0
-    with _drawing():
-        figure = Figure(figsize=(4.2, 3.6), layout="constrained")
-        axes = figure.add_subplot()
-        axes.plot((0, 1), (0, 1), color=COLOURS["muted"], linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.vlines(confidence, confidence, accuracy, color=COLOURS["wrong"], linewidth=1.4, alpha=0.7)
-        axes.scatter(confidence, accuracy, s=18 + 170 * count / count.sum(), color=COLOURS["first"], zorder=3)
-        axes.set(xlim=(start, 1.02), ylim=(min(start, max(0.0, float(accuracy.min()) - 0.05)), 1.04))
-        axes.set_xlabel("confidence: how sure the model says it is")
-        axes.set_ylabel("accuracy: how often it is right")
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(FuncFormatter(_percent))
-            axis.set_major_locator(MaxNLocator(5))
-        axes.grid()
-        return _svg(figure, "Reliability diagram")
-
-
-def balance_svg(label_counts: Mapping[str, Sequence[int]], rows: Mapping[str, int], label_names: Sequence[str]) -> str:
-    """Draw the share of each split's rows that has a label. Of more than 40 labels the 20 most and 20 least common."""
-    shares = {split: np.asarray(counts) / rows[split] for split, counts in label_counts.items() if any(counts)}
-    first, *others = shares
-    order = np.argsort(-shares[first], kind="stable")
-    if len(order) > _MAX_TICKS:
-        order = np.concatenate([order[: _MAX_TICKS // 2], order[-_MAX_TICKS // 2 :]])
-    places = np.arange(len(order))
-    with _drawing():
-        figure = Figure(figsize=(4.7, 0.85 + 0.24 * len(order)), layout="constrained")
-        axes = figure.add_subplot()
-        axes.barh(places, shares[first][order], height=0.62, color=COLOURS["first"], alpha=0.75, label=first)
-        for split, marker, shift in zip(others, "oD", (-0.14, 0.14), strict=False):
-            colour = COLOURS["second"] if marker == "o" else COLOURS["ink"]
-            axes.plot(shares[split][order], places + shift, marker, color=colour, markersize=3.6, label=split)
-        axes.set_yticks(places, [_short(label_names[label]) for label in order], color=COLOURS["ink"])
-        axes.invert_yaxis()
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.xaxis.set_major_formatter(FuncFormatter(_percent))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.grid(axis="x")
-        if others:
-            figure.legend(loc="outside upper right", ncols=3, fontsize=8, labelcolor=COLOURS["muted"])
-        return _svg(figure, "Share of each label by split")
 
 
 # --- the panels of the learning curves
@@ -247,23 +152,19 @@ class _Panel:
 _TRAINING_KEYS = ("train_loss", "learning_rate", "gradient_norm")
 
 
-def _panels(curves: Curves, metric: str, best_step: int) -> list[_Panel]:
-    """Return the panels that have something to show."""
+def _panels(curves: Curves, metric: str, best_step: int, infos: Sequence[MetricInfo]) -> list[_Panel]:
+    """Return the panels that have something to show. Where the loss is watched, the first metric stands beside it."""
     if metric == "validation_loss":
-        validations = (event for event in curves if "validation_loss" in event)
-        metric = next((key for event in validations for key in event if key not in _NO_METRIC), metric)
+        metric = next((info.name for info in infos if series(curves, info.name)[0]), metric)
     panels = (
         _Panel("Loss", {"train_loss": "training", "validation_loss": "validation"}, best_step),
-        _Panel(f"Validation {in_prose(metric)}", {metric: ""}, best_step),
+        _Panel(f"Validation {in_prose(metric, infos)}", {metric: ""}, best_step),
         _Panel("Learning rate", {"learning_rate": ""}),
         _Panel("Gradient norm", {"gradient_norm": ""}),
     )
     known = {key for event in curves for key in event if series((event,), key)[0]}
     shown = (replace(panel, lines={key: name for key, name in panel.lines.items() if key in known}) for panel in panels)
     return [panel for panel in shown if panel.lines and panel.lines.keys() != {"validation_loss"}]
-
-
-_NO_METRIC = ("step", "epoch", "validation_loss")
 
 
 def _thin(steps: list[float], values: list[float]) -> tuple[list[float], list[float]]:
@@ -275,51 +176,17 @@ def _thin(steps: list[float], values: list[float]) -> tuple[list[float], list[fl
     return [float(x[group].mean()) for group in groups], [float(y[group].mean()) for group in groups]
 
 
-# --- pieces
+# --- for all charts
 
 
-def _draw_cells(axes: Axes, counts: NDArray[np.float64]) -> None:
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    cells = np.argwhere(counts > 0)
-    # The shade is never so deep that the number in the cell could not be read in ink.
-    colours = [
-        to_rgba(COLOURS["first" if row == column else "wrong"], 0.08 + 0.5 * shares[row, column])
-        for row, column in cells
-    ]
-    squares = [Rectangle((column - 0.48, row - 0.48), 0.96, 0.96) for row, column in cells]
-    axes.add_collection(PatchCollection(squares, facecolors=colours, edgecolors="none"))
-
-
-def _name_ticks(axes: Axes, label_names: Sequence[str]) -> None:
-    every = math.ceil(len(label_names) / _MAX_TICKS)
-    ticks = range(0, len(label_names), every)
-    names = [_short(label_names[tick]) for tick in ticks]
-    size = 8.5 if len(label_names) <= _MAX_NUMBERED else 6.5
-    turned = 90 if len(label_names) > 6 else 35 if max(map(len, names)) > 8 else 0
-    alignment = {90: "center", 35: "right", 0: "center"}[turned]
-    axes.set_xticks(ticks, names, rotation=turned, ha=alignment, rotation_mode="default" if turned != 35 else "anchor")
-    axes.set_yticks(ticks, names)
-    axes.tick_params(labelsize=size, labelcolor=COLOURS["ink"])
-
-
-def _short(name: str) -> str:
-    """Cut a label to what fits beside an axis; characters without a glyph in print become spaces."""
-    printable = "".join(letter if letter.isprintable() else " " for letter in name)
-    width, kept = 0, ""
-    for letter in printable:
-        width += 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        if width > _MAX_LABEL_WIDTH:
-            return kept.rstrip() + "…"
-        kept += letter
-    return kept
-
-
-def _percent(share: float, _: int) -> str:
+def percent(share: float, _: int) -> str:
+    """Format a share for an axis: "40 %"."""
     return f"{100 * share:g}\N{NO-BREAK SPACE}%"
 
 
 @contextmanager
-def _drawing() -> Iterator[None]:
+def drawing() -> Iterator[None]:
+    """Draw in the report's style, without changing matplotlib's global state."""
     with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
         # Matplotlib measures text with its own font, which lacks many scripts; the browser that draws it does not.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -327,14 +194,14 @@ def _drawing() -> Iterator[None]:
         yield
 
 
-def _svg(figure: Figure, title: str) -> str:
+def svg(figure: Figure, title: str) -> str:
     """Return the figure as an `<svg>` element in the page's colours, without ids that another chart may have."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = re.sub(r'<g id="[a-z0-9]+_\d+">', "<g>", svg[svg.index("<svg") :])
-    svg = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", svg, flags=re.DOTALL)
+    text = buffer.getvalue()
+    text = re.sub(r'<g id="[a-z0-9]+_\d+">', "<g>", text[text.index("<svg") :])
+    text = re.sub(r"\s*<(metadata|style)\b.*?</\1>", "", text, flags=re.DOTALL)
     for name, colour in COLOURS.items():
-        svg = svg.replace(colour, f"var(--chart-{name})")
+        text = text.replace(colour, f"var(--chart-{name})")
     head = re.compile(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>')
-    return head.sub(rf'<svg viewBox="\1" role="img" aria-label="{html.escape(title)}">', svg, count=1)
+    return head.sub(rf'<svg viewBox="\1" role="img" aria-label="{html.escape(title)}">', text, count=1)
