@@ -22,15 +22,16 @@ class Result:
     def __repr__(self) -> str:
         if self.record is None:
             return f"<Result: {self.model!r}>"
-        from headway.evaluation.report import summary
+        from headway.evaluation.narrative import verdict
 
-        return f"<Result: {self.model!r}. {summary(self.record, self.model.task.page(self.record)).verdict}>"
+        page = self.model.task.page(self.record)
+        return f"<Result: {self.model!r}. {verdict(self.record, page.metrics, page.reservations).text}>"
 
     def _repr_html_(self) -> str:
         """The scores beside the baselines and the learning curves, for a notebook."""
         if self.record is None:
             return ""
-        from headway.evaluation.report import notebook_html
+        from headway.evaluation.report.notebook import notebook_html
 
         return notebook_html(self.record, self.model.task.page(self.record))
 
@@ -118,6 +119,4 @@ def load(
     Raises:
         CheckpointError: The model cannot be read; everything that is wrong with it is listed.
     """
-    return Model.open(
-        model, task=task, revision=revision, device=device, precision=precision, max_length=max_length
-    )
+    return Model.open(model, task=task, revision=revision, device=device, precision=precision, max_length=max_length)

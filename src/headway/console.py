@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from headway.evaluation.label_details import LabelDetails, label_reservations
-from headway.evaluation.metrics.labels import LabelMetrics
 from headway.evaluation.narrative import summary
-from headway.evaluation.record import Record, unpack_details
-from headway.examples.checks.label_checks import Finding, skipped_message
-from headway.sources.rows import BadRows
+from headway.evaluation.record import Record
+from headway.evaluation.report import TaskPage
+from headway.examples.checks.findings import Finding
+from headway.examples.checks.input_checks import skipped_message
+from headway.sources.bad_rows import BadRows
 from headway.tasks.reporter import Reporter
 from headway.training.events import Event
 
@@ -105,17 +105,15 @@ class ConsoleReporter(Reporter):
             self._progress.stop()
             self._progress = None
 
-    def result(self, record: Record, folder: str) -> None:
+    def result(self, record: Record, page: TaskPage, folder: str) -> None:
         """Print the results beside the baselines, and where everything is."""
-        print_result(self.console, record)
+        print_result(self.console, record, page)
         self.console.print(f"Model and report are in [bold]{escape(folder)}[/] (report: headway/report.html)")
 
 
-def print_result(console: Console, record: Record) -> None:
+def print_result(console: Console, record: Record, page: TaskPage) -> None:
     """Print the scores beside the baselines, and the verdict."""
-    details = unpack_details(LabelDetails, record)
-    infos = LabelMetrics(details.label_names, details.multi_label).infos
-    result = summary(record, infos, label_reservations(details))
+    result = summary(record, page.metrics, page.reservations)
     table = Table(*result.header, box=None, header_style="bold", pad_edge=False)
     for row in result.rows:
         table.add_row(*(escape(cell) for cell in row))

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from headway.api import load
 from headway.console import console_reporter, print_result
-from headway.evaluation.report import render
+from headway.evaluation.report.page import render
 from headway.files import write_atomically
 from headway.settings import resolve
 

@@ -31,7 +31,9 @@ Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting; `headway settings` lists them.")
 ]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder, or a hub name.")]
-Task = Annotated[str | None, typer.Option(help="text_classification or image_classification; by the columns if not given.")]
+Task = Annotated[
+    str | None, typer.Option(help="text_classification or image_classification; by the columns if not given.")
+]
 SkipBadRows = Annotated[
     bool, typer.Option("--skip-bad-rows", help="Leave out rows that cannot be used; count and list them.")
 ]

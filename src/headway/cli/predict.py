@@ -65,8 +65,10 @@ def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> 
     try:
         with _open_output(request.output) as file:
             writer = WRITERS[chosen](file, model)
-            blocks = _of_arguments(request.inputs, model) if source is None else _of_source(
-                source, known, model, settings, policy
+            blocks = (
+                _of_arguments(request.inputs, model)
+                if source is None
+                else _of_source(source, known, model, settings, policy)
             )
             for block in blocks:
                 for answer in block:
@@ -87,7 +89,8 @@ def _source_of(request: PredictRequest) -> str | None:
     if not request.inputs and request.source is None:
         if sys.stdin.isatty():
             raise UserError(
-                'Nothing to answer. Give inputs as arguments, with --input FILE, or through a pipe ("… | headway predict").'
+                "Nothing to answer. Give inputs as arguments, with --input FILE, or through a pipe "
+                '("… | headway predict").'
             )
         return "-"
     return request.source

@@ -200,7 +200,7 @@ class Examples:
         return read_references(self.table, columns, rows) if one.many else read_texts(self.table, columns[0], rows)
 
     def _with(self, **changes: Any) -> "Examples":
-        kept = {
+        kept: dict[str, Any] = {
             "rows": self.rows,
             "left_out": self.left_out,
             "labels": self._labels,

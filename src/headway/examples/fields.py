@@ -12,7 +12,7 @@ from headway.errors import DataError
 from headway.images.decoding import is_image_name
 from headway.sources.table import Table
 
-__all__ = ["Columns", "Field", "find_columns", "find_inputs"]
+__all__ = ["Columns", "Field", "find_columns", "find_inputs", "looks_like_images"]
 
 Kind = Literal["text", "image", "label"]
 
@@ -192,7 +192,7 @@ def _likeness(values: Sequence[Any], kind: Kind) -> float:
     if kind == "text":
         return _text_length(values)
     if kind == "image":
-        return float(_looks_like_images(values))
+        return float(looks_like_images(values))
     return float(_looks_like_labels(values))
 
 
@@ -205,7 +205,7 @@ def _text_length(values: Sequence[Any]) -> float:
     return sum(map(len, texts)) / len(texts) if 2 * with_spaces >= len(texts) else 0.0
 
 
-def _looks_like_images(values: Sequence[Any]) -> bool:
+def looks_like_images(values: Sequence[Any]) -> bool:
     """Bytes, structs of bytes and paths, or names that end as those of images do."""
     given = [value for value in values if value not in (None, "")]
     alike = [

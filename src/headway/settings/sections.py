@@ -130,7 +130,7 @@ class AugmentationSettings(Section):
     """Mirror half of the images."""
     randaugment: int = Field(default=0, ge=0, le=4)
     """Random operations per image (RandAugment, Cubuk et al. 2020)."""
-    randaugment_magnitude: int = Field(default=9, ge=0, le=30)
+    randaugment_magnitude: float = Field(default=9.0, ge=0, le=10)
     """Strength of those operations."""
     mixup: float = Field(default=0.0, ge=0)
     """Alpha of mixup (Zhang et al. 2018); 0 is off."""

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -114,7 +113,9 @@ def columns_told(task: Task[Any, Any, Any], settings: DataSettings) -> dict[str,
     told = {one.name: getattr(settings, one.setting, None) for one in task.fields}
     several = {one.name for one in task.fields if one.kind == "label" or one.many}
     return {
-        name: columns.split(",") if name in several else [columns] for name, columns in told.items() if columns is not None
+        name: columns.split(",") if name in several else [columns]
+        for name, columns in told.items()
+        if columns is not None
     }
 
 

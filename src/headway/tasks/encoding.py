@@ -109,7 +109,9 @@ def answer_rows(
     if task.segments and rows.store is not None:
         is_long = rows.store.full_lengths > rows.store.input_lengths
     long = chosen[is_long[chosen]]
-    answers = dict(zip(long.tolist(), answer_examples(task, model, spec, rows.examples.fetch(long), settings), strict=True))
+    answers = dict(
+        zip(long.tolist(), answer_examples(task, model, spec, rows.examples.fetch(long), settings), strict=True)
+    )
     work = for_each_batch(
         model,
         rows.batches(task.num_labels(spec), chosen[~is_long[chosen]]),

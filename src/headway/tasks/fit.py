@@ -20,7 +20,7 @@ from headway.tasks.encoding import EncodedRows, answer_rows, for_each_batch
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
 from headway.tasks.task import Part, Task, TaskModel
-from headway.training.events import CurveFile, Event, TensorBoardListener
+from headway.training.events import CurveFile, Event, Listener, TensorBoardListener
 from headway.training.loop import planned_steps, train
 from headway.training.loss import LossSum
 from headway.training.state import TrainState
@@ -82,7 +82,7 @@ def fit(
     curves = CurveFile(folder.curves)
     curves.truncate_after(start)
     board = TensorBoardListener(folder.tensorboard, start) if settings.training.tensorboard else None
-    listeners = [curves, *([board] if board else []), reporter.event]
+    listeners: list[Listener] = [curves, *([board] if board else []), reporter.event]
     reporter.training_starts(total_steps, start)
     try:
         state = train(job, settings.training, folder.states, listeners, on_step=reporter.step, resume=resume)

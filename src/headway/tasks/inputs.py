@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,9 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def input_fields(fields: Sequence[Field], trained: Columns | None) -> tuple[Field, ...]:
     """The inputs that a model takes: of a pair the second only if it was trained on pairs."""
     return tuple(
-        one for one in fields if one.role == "input" and (not one.optional or (trained is not None and trained[one.name]))
+        one
+        for one in fields
+        if one.role == "input" and (not one.optional or (trained is not None and trained[one.name]))
     )
 
 
@@ -44,7 +45,7 @@ def chunks_of_examples(
     """
     wanted = input_fields(fields, trained)
     if _is_table(inputs):
-        table = next(iter(read(inputs).values()))  # type: ignore[arg-type]
+        table = next(iter(read(inputs).values()))
         yield from examples_of_table(table, fields, trained).chunks(size)
         return
     if isinstance(inputs, Mapping):
@@ -65,7 +66,9 @@ def chunks_of_examples(
         yield [_example(item, wanted) if of_item is None else of_item(item, fields, trained) for item in chunk]
 
 
-def examples_of_table(table: Table, fields: Sequence[Field], trained: Columns | None, told: Columns | None = None) -> Examples:
+def examples_of_table(
+    table: Table, fields: Sequence[Field], trained: Columns | None, told: Columns | None = None
+) -> Examples:
     """All rows of a table to be answered, also those without an input.
 
     Raises:

@@ -16,7 +16,7 @@ __all__ = ["LabelLoss"]
 
 @dataclass(frozen=True)
 class LabelLoss:
-    """Cross-entropy over the labels, or for multi-label one binary cross-entropy per label; as sums, with their divisor.
+    """Cross-entropy over the labels, or for multi-label one binary cross-entropy per label; as sums.
 
     Dividing once by the sum of the divisors over all micro-batches of a step gives the step's exact mean.
     """

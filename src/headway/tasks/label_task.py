@@ -142,7 +142,9 @@ class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
 
     def counts(self, spec: LabelSpec, splits: Mapping[str, Examples]) -> dict[str, dict[str, int]]:
         """How often each label occurs in each split."""
-        return {name: dict(zip(spec.labels.names, part.counts().tolist(), strict=True)) for name, part in splits.items()}
+        return {
+            name: dict(zip(spec.labels.names, part.counts().tolist(), strict=True)) for name, part in splits.items()
+        }
 
     def facts(self, spec: LabelSpec) -> dict[str, Any]:
         """The labels."""

@@ -133,7 +133,7 @@ def _baselines(
 
 
 def _common(task: AnyTask, model: TaskModel, folder: str) -> dict[str, Any]:
-    config: Any = model.network.config
+    config: Any = model.network.architecture
     return {
         "headway_version": version("headway"),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),

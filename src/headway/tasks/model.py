@@ -197,17 +197,23 @@ class Model:
         from headway.settings import resolve
 
         asked = resolve(changes, only=("generation",), command="predict").generation
-        return replace(self.settings, generation=self.settings.generation.model_copy(update=asked.model_dump(exclude_unset=True)))
+        return replace(
+            self.settings, generation=self.settings.generation.model_copy(update=asked.model_dump(exclude_unset=True))
+        )
 
     def _write_report(self, place: RunFolder, record: Record) -> None:
         from headway.evaluation.card import model_card
-        from headway.evaluation.report import curves_png, render
+        from headway.evaluation.report.charts import curves_png
+        from headway.evaluation.report.page import render
 
         page = self.task.page(record)
         write_atomically(place.report, render(record, page))
         write_atomically(place.card, model_card(record, page))
         if record.curves:
-            write_atomically(place.curves_image, curves_png(record))
+            write_atomically(
+                place.curves_image,
+                curves_png(record.curves, page.metrics, metric=record.metric, best_step=record.best_step),
+            )
 
 
 def _columns(known: Any) -> Columns | None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from headway.evaluation.record import Record
-from headway.examples.checks.label_checks import Finding
+from headway.evaluation.report import TaskPage
+from headway.examples.checks.findings import Finding
 from headway.training.events import Event
 
 __all__ = ["Reporter"]
@@ -33,5 +34,5 @@ class Reporter:
     def training_ends(self) -> None:
         """Training is over, or was interrupted."""
 
-    def result(self, record: Record, folder: str) -> None:
+    def result(self, record: Record, page: TaskPage, folder: str) -> None:
         """The run is measured and saved."""

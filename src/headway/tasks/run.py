@@ -140,7 +140,7 @@ def train(
     )
     trained = Model(task, data.spec, model, data.columns, settings=settings, folder=str(folder.folder))
     trained.save(folder.folder, record)
-    reporter.result(record, task.page(record).metrics, str(folder.folder))
+    reporter.result(record, task.page(record), str(folder.folder))
     return Trained(trained, record)
 
 
@@ -206,7 +206,11 @@ def _prepare_machine(settings: Settings) -> torch.device:
 
 
 def _tell_data(task: AnyTask, data: TaskData, reporter: Reporter, notes: tuple[str, ...]) -> None:
-    found = [f"{one.name.replace('_', ' ')}: {', '.join(data.columns[one.name])}" for one in task.fields if data.columns[one.name]]
+    found = [
+        f"{one.name.replace('_', ' ')}: {', '.join(data.columns[one.name])}"
+        for one in task.fields
+        if data.columns[one.name]
+    ]
     reporter.note(f"Columns by field: {'; '.join(found)}.")
     reporter.note(data.splits.description)
     for note in (*data.notes, *notes):
@@ -218,9 +222,7 @@ def _encode(task: AnyTask, model: TaskModel, data: TaskData, settings: Settings)
     return {name: EncodedRows(task, model, part, seed=seed) for name, part in data.splits.parts().items()}
 
 
-def _findings(
-    task: AnyTask, data: TaskData, rows: dict[str, EncodedRows], model: TaskModel
-) -> tuple[Finding, ...]:
+def _findings(task: AnyTask, data: TaskData, rows: dict[str, EncodedRows], model: TaskModel) -> tuple[Finding, ...]:
     everything = AllRows(data.splits)
     findings = [*input_checks(everything), *task.checks(everything, data.splits, data.spec)]
     stores = [part.store for part in rows.values() if part.store is not None]

@@ -1,12 +1,12 @@
 """What a task is: the only thing that knows what is learned. Everything else is written once, in `run` and beside it.
 
-A task says which fields it reads, how an example becomes tensors, what its loss is, how an answer is made and scored, and
-what its report shows. `docs/add-a-task.md` writes one from nothing.
+A task says which fields it reads, how an example becomes tensors, what its loss is, how an answer is made and scored,
+and what its report shows. `docs/add-a-task.md` writes one from nothing.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -23,7 +23,7 @@ from headway.evaluation.record import Record
 from headway.evaluation.report import TaskPage
 from headway.examples.checks.findings import AllRows, Finding
 from headway.examples.examples import Example, Examples
-from headway.examples.fields import Columns, Field
+from headway.examples.fields import Field
 from headway.examples.splits import Splits
 from headway.settings import Settings
 from headway.training.loss import LossSum
@@ -324,8 +324,8 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """What this task adds to the report and the model card: a function of the record alone."""
 
 
-class Streams(Protocol[ModelT]):
+class Streams(Protocol):
     """Of tasks whose answers can be shown while they are written."""
 
-    def stream(self, model: ModelT, example: Example, settings: Settings) -> Iterator[str]:
+    def stream(self, model: Any, example: Example, settings: Settings) -> Iterator[str]:
         """The pieces of one answer, as they come."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from headway.errors import Interrupted, TrainingError
-from headway.settings import Settings
+from headway.settings import TrainingSettings
 from headway.training.events import Event, Listener
 from headway.training.interruption import watch_signals
 from headway.training.loss import LossSum
@@ -62,7 +62,7 @@ class Trainable(Protocol[BatchType]):
 
 def train(
     job: Trainable[BatchType],
-    settings: Settings,
+    settings: TrainingSettings,
     states: StateFolder,
     listeners: Sequence[Listener],
     *,
@@ -122,13 +122,13 @@ class _Run(Generic[BatchType]):
     """
 
     def __init__(
-        self, job: Trainable[BatchType], settings: Settings, states: StateFolder, listeners: Sequence[Listener]
+        self, job: Trainable[BatchType], settings: TrainingSettings, states: StateFolder, listeners: Sequence[Listener]
     ) -> None:
         self.job, self.settings, self.states, self.listeners = job, settings, states, listeners
         self.optimizer = Optimizer(job.network, settings)
         self.progress = TrainState()
         self.log = StepLog()
-        self.total_steps = planned_steps(job, settings.epochs)
+        self.total_steps = planned_steps(job, float(settings.epochs))
         per_epoch = math.ceil(job.steps_in_epoch(0) / settings.evaluations_per_epoch)
         self.evaluation_interval = max(1, min(per_epoch, MAX_STEPS_BETWEEN_EVALUATIONS))
         self.event_interval = max(1, self.total_steps // EVENTS_PER_RUN)
@@ -245,6 +245,7 @@ class _Run(Generic[BatchType]):
         else:
             progress.evaluations_since_best += 1
             patience = self.settings.patience
+            assert patience != "auto", "the recipe decides"
             progress.stopped_early = patience is not None and progress.evaluations_since_best >= patience
 
     def _epoch(self) -> float:

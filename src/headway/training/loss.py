@@ -21,6 +21,12 @@ class LossSum:
     """What both sums are divided by after they are added up over all micro-batches of a step: rows, targets or their
     weights. *Shape:* () if a tensor."""
 
+    count: float = 0.0
+    """What the plain sum is divided by in validation: rows or targets, without weights."""
+
+    outputs: Tensor | None = None
+    """What the network gave, where the answers can be read off it: logits, detached."""
+
     def divisor_tensor(self) -> Tensor:
         """The divisor beside the objective: same device and dtype. *Shape:* ()."""
         if isinstance(self.divisor, Tensor):

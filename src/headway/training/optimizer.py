@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from headway.errors import SettingsError
-from headway.settings import Settings
+from headway.settings import TrainingSettings
 from headway.training.schedule import learning_rate_factor
 
 __all__ = ["Optimizer", "freeze", "warmup_steps"]
@@ -72,11 +72,11 @@ class Optimizer:
     (see `nn.layers.TokenEmbedding`); they are laid into a tensor of zeros that is kept from step to step.
     """
 
-    def __init__(self, model: nn.Module, settings: Settings) -> None:
+    def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
         self.settings = settings
         self.adamw = _FusedAdamW(
             _parameter_groups(model, settings),
-            lr=settings.learning_rate,
+            lr=float(settings.learning_rate),
             betas=(settings.adam_beta1, settings.adam_beta2),
             eps=settings.adam_eps,
             fused=True,
@@ -167,7 +167,7 @@ class _LookedUp:
     """Those that are not zero."""
 
 
-def _parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, Any]]:
+def _parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """The trainable weights by depth (layer decay) and by whether they decay (matrices do)."""
     depth = depths(model)
     top = max(depth.values(), default=1)
@@ -178,13 +178,13 @@ def _parameter_groups(model: nn.Module, settings: Settings) -> list[dict[str, An
     return [
         {
             "params": parameters,
-            "peak": settings.learning_rate * settings.layer_decay ** (top - place),
+            "peak": float(settings.learning_rate) * settings.layer_decay ** (top - place),
             "weight_decay": settings.weight_decay if decays else 0.0,
         }
         for (place, decays), parameters in sorted(groups.items())
     ]
 
 
-def warmup_steps(total_steps: int, settings: Settings) -> int:
+def warmup_steps(total_steps: int, settings: TrainingSettings) -> int:
     """Steps in which the learning rate rises."""
     return round(total_steps * settings.warmup_ratio)

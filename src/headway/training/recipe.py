@@ -1,7 +1,7 @@
 """The recipe: what the user left at `auto` follows from the data and the model.
 
-Fine-tuning starts from the defaults that Mosbach et al. 2021 (https://arxiv.org/abs/2006.04884) found stable; new weights
-have more to learn: a higher rate, more epochs, more patience.
+Fine-tuning starts from the defaults that Mosbach et al. 2021 (https://arxiv.org/abs/2006.04884) found stable; new
+weights have more to learn: a higher rate, more epochs, more patience.
 """
 
 from typing import Any
@@ -37,8 +37,14 @@ def resolve_recipe(
     if not chosen:
         return settings, ()
     reason = "new weights" if from_scratch else "a pretrained model"
-    listed = ", ".join(f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}" for name, value in chosen.items())
+    listed = ", ".join(
+        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}" for name, value in chosen.items()
+    )
     return settings.with_training(**chosen), (f"Chosen for {reason}: {listed}.",)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _may_be_auto(name: str) -> bool:

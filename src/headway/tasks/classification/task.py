@@ -21,7 +21,6 @@ from headway.evaluation.label_baselines import tfidf_baseline
 from headway.evaluation.label_details import Shown
 from headway.evaluation.record import Record
 from headway.evaluation.report import TaskPage
-from headway.evaluation.report.label_sections import label_page
 from headway.examples.examples import Example, Examples, joined
 from headway.examples.fields import Field
 from headway.models.config import ModelConfig
@@ -148,7 +147,7 @@ class TextClassification(LabelTask[TextClassifier]):
             loaded = load_classifier(
                 source.folder, label_names=labels.names, multi=labels.multi, dropouts=dropouts(settings)
             )
-            tokenizer = load_tokenizer(source.folder, loaded.model.config.input_stack.vocabulary_size)
+            tokenizer = load_tokenizer(source.folder, loaded.model.architecture.input_stack.vocabulary_size)
             note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
         return TextClassifier(
             network=loaded.model.to(device),
@@ -157,7 +156,7 @@ class TextClassification(LabelTask[TextClassifier]):
             precision=choose_precision(settings.machine.precision, device),
             notes=(note,) if source.folder is None or loaded.fresh else (),
             loss=label_smoothed_loss(settings, spec, rows, device),
-            encoder=_encoder(loaded.model.config, tokenizer, settings.data.max_length),
+            encoder=_encoder(loaded.model.architecture, tokenizer, settings.data.max_length),
         )
 
     def open(
@@ -165,7 +164,7 @@ class TextClassification(LabelTask[TextClassifier]):
     ) -> tuple[LabelSpec, TextClassifier]:
         """A trained classifier."""
         loaded = load_classifier(folder)
-        config = loaded.model.config
+        config = loaded.model.architecture
         tokenizer = load_tokenizer(folder, config.input_stack.vocabulary_size)
         network = loaded.model.to(device)
         if precision == "int8":
@@ -239,7 +238,12 @@ class TextClassification(LabelTask[TextClassifier]):
 
     def page(self, record: Record) -> TaskPage:
         """Classes, confusion, calibration, mistakes, and how to use the model."""
-        return label_page(record, kind="text")
+        from headway.tasks.label_page import LabelUsage, label_task_page  # draws charts, which answering needs not
+
+        usage = LabelUsage(
+            "text", "A text to judge.", "texts.csv", "labelled.csv", "another language, subject or length"
+        )
+        return label_task_page(record, usage)
 
 
 def sequence_limit(config: ModelConfig, wanted: int | None) -> int:

@@ -1,0 +1,1 @@
+"""Image classification: a label, or several, for an image."""

@@ -1,0 +1,294 @@
+"""Image classification: a label, or several, for an image."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from headway.batching.batch import Batch, Encoded
+from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
+from headway.checkpoints.preprocessor_config import load_image_processor
+from headway.checkpoints.save import save_classifier
+from headway.checkpoints.scratch import new_architecture, new_classifier
+from headway.device import Precision, choose_precision
+from headway.evaluation.label_baselines import linear_baseline
+from headway.evaluation.label_details import Shown
+from headway.evaluation.record import Record
+from headway.evaluation.report import TaskPage
+from headway.examples.examples import Example, Examples
+from headway.examples.fields import Field, looks_like_images
+from headway.images.augmentation import Augmentation
+from headway.images.cache import PixelCache
+from headway.images.decoding import image_name, open_image
+from headway.images.loading import load_pixels
+from headway.images.processor import ImageProcessor
+from headway.images.sheet import thumbnail_uri
+from headway.models.config import ModelConfig
+from headway.nn.linear import quantize
+from headway.nn.packing import Packing
+from headway.settings import AugmentationSettings, Settings
+from headway.tasks.label_loss import LabelLoss
+from headway.tasks.label_task import (
+    LABEL_FIELD,
+    LabelModel,
+    LabelSpec,
+    LabelTask,
+    dropouts,
+    label_smoothed_loss,
+    label_spec_of,
+)
+from headway.tasks.task import BaselineAnswers, Match, ModelSource
+from headway.training.optimizer import freeze
+
+__all__ = ["ImageClassification", "ImageClassifier"]
+
+_SMALL_SIDE = 48
+"""Images up to this size are taken as they are by a model from scratch; larger ones are resized to 224 pixels."""
+
+_BASELINE_SIDE = 32
+"""Logistic regression on pixels sees images of this size."""
+
+IMAGE_FIELD = Field(
+    name="image",
+    kind="image",
+    setting="image_column",
+    usual_names=(
+        ("image",),
+        ("image_path", "file_name", "filename", "img", "picture", "photo"),
+        ("path", "file", "img_path", "filepath", "image_file", "pixel_values"),
+    ),
+)
+
+
+@dataclass(kw_only=True)
+class ImageClassifier(LabelModel):
+    """A network that gives images labels, and what prepares its images."""
+
+    processor: ImageProcessor
+    augmentation: Augmentation | None = None
+    """How training images are varied."""
+    cache: PixelCache | None = None
+    """Decoded training images."""
+
+
+class ImageClassification(LabelTask[ImageClassifier]):
+    """See `headway.tasks.task.Task`."""
+
+    name = "image_classification"
+    fields = (IMAGE_FIELD, LABEL_FIELD)
+    noun = "image"
+    default_model = "scratch:tiny"
+    varies = True
+    unused_settings = frozenset({"max_length", "max_tokens"})
+
+    def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
+        """Certain with a column of images."""
+        return Match.CERTAIN if any(map(looks_like_images, columns.values())) else Match.NO
+
+    def recognise_model(self, config: Mapping[str, Any]) -> Match:
+        """Certain for what was saved as a classifier of images."""
+        kinds = [str(kind) for kind in config.get("architectures") or ()]
+        return Match.CERTAIN if any("ForImageClassification" in kind for kind in kinds) else Match.NO
+
+    def check_model(self, source: ModelSource, settings: Settings) -> None:
+        """Refuse what does not classify images, or does not have so many layers."""
+        if source.folder is None:
+            config = new_architecture(source.name, self.name)
+        else:
+            config = classifier_architecture(source.folder, input="image")
+        freeze(empty_classifier(config, num_labels=2), settings.training.freeze_layers)
+
+    def preferred(self, source: ModelSource) -> dict[str, Any]:
+        """New weights see many small images: larger steps."""
+        return {"batch_size": 64, "learning_rate": 1e-3, "schedule": "cosine"} if source.folder is None else {}
+
+    def load(
+        self, source: ModelSource, spec: LabelSpec, rows: Examples, settings: Settings, device: torch.device
+    ) -> ImageClassifier:
+        """A checkpoint's weights with a head for the data's labels, or new weights for images of the data's size."""
+        labels = spec.labels
+        known: dict[str, Any] = {
+            "label_names": labels.names,
+            "multi": labels.multi,
+            "dropouts": dropouts(settings),
+        }
+        if source.folder is None:
+            loaded, _, processor = new_classifier(source.name, self.name, **_shape(rows), **known)
+            assert processor is not None, "a model that reads images has an image processor"
+            parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+            size = processor.output_size or (0, 0)
+            notes = (
+                f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters "
+                f"for images of {size[1]} × {size[0]} pixels. A pretrained checkpoint needs far fewer examples.",
+            )
+        else:
+            loaded = load_classifier(source.folder, input="image", **known)
+            processor = _processor(source.folder, loaded.model.architecture)
+            fresh = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
+            notes = (fresh,) if loaded.fresh else ()
+        augmentation = augmentation_of(settings.augmentation)
+        return ImageClassifier(
+            network=loaded.model.to(device),
+            config=loaded.config,
+            device=device,
+            precision=choose_precision(settings.machine.precision, device),
+            notes=notes,
+            loss=label_smoothed_loss(settings, spec, rows, device),
+            processor=processor,
+            augmentation=augmentation,
+            cache=PixelCache(),
+        )
+
+    def open(
+        self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
+    ) -> tuple[LabelSpec, ImageClassifier]:
+        """A trained classifier."""
+        loaded = load_classifier(folder, input="image")
+        network = loaded.model.to(device)
+        if precision == "int8":
+            quantize(network)
+        spec = label_spec_of(loaded)
+        model = ImageClassifier(
+            network=network,
+            config=loaded.config,
+            device=device,
+            precision=precision,
+            loss=LabelLoss(spec.labels.multi),
+            processor=_processor(folder, loaded.model.architecture),
+        )
+        return spec, model
+
+    def save(self, folder: Path, model: ImageClassifier, spec: LabelSpec) -> Mapping[str, Any]:
+        """Write a folder that Headway, `transformers` and every tool of that format opens."""
+        save_classifier(
+            folder,
+            model.network,  # type: ignore[arg-type]
+            config=model.config,
+            label_names=spec.labels.names,
+            multi=spec.labels.multi,
+            image_processor=model.processor,
+        )
+        return {}
+
+    def encode(
+        self,
+        model: ImageClassifier,
+        examples: Sequence[Example],
+        *,
+        targets: bool,
+        rngs: Sequence[np.random.Generator] | None = None,
+    ) -> list[Encoded]:
+        """Pixels, varied where generators are given, and the label."""
+        known = all(example.table is not None for example in examples)
+        pixels = load_pixels(
+            [example["image"] for example in examples],
+            model.processor,
+            model.augmentation if rngs is not None else None,
+            rngs,
+            names=[_called(example) for example in examples],
+            cache=model.cache if known and targets else None,
+            keys=[(id(example.table), example.row) for example in examples] if known and targets else None,
+        ).numpy()
+        return [
+            Encoded(pixel_values=each, label=example["label"] if targets else None)
+            for each, example in zip(pixels, examples, strict=True)
+        ]
+
+    def mix(self, model: ImageClassifier, batch: Batch, settings: Settings, rng: np.random.Generator) -> Batch:
+        """Mixup and cutmix, where asked for."""
+        if model.augmentation is None or not model.augmentation.mixes_batches:
+            return batch
+        assert batch.pixel_values is not None and batch.labels is not None, "a batch to learn from has both"  # noqa: PT018
+        mixed = model.augmentation.mix(batch.pixel_values, batch.labels, rng)
+        if batch.labels.ndim == 1:
+            targets = mixed.targets(int(model.network.num_labels))  # type: ignore[arg-type]
+        else:
+            targets = mixed.weight * mixed.labels + (1 - mixed.weight) * mixed.other_labels
+        return replace(batch, pixel_values=mixed.pixels, labels=targets)
+
+    def logits(self, model: ImageClassifier, batch: Batch) -> Tensor:
+        """One score per label."""
+        assert batch.pixel_values is not None, "a batch of images has pixels"
+        patches = model.network.architecture.input_stack.patches  # type: ignore[union-attr]
+        packing = Packing((patches.num_tokens,) * len(batch), batch.pixel_values.device)  # type: ignore[union-attr]
+        scores: Tensor = model.network(batch.pixel_values, packing)
+        return scores
+
+    def baselines(self, train: Examples, scored: Examples, spec: LabelSpec, seed: int) -> Iterable[BaselineAnswers]:
+        """The most common answer, and logistic regression on the pixels of small images."""
+        yield from super().baselines(train, scored, spec, seed)
+        labels = spec.labels
+        pixels = linear_baseline(
+            _pixels(train),
+            train.targets(),
+            _pixels(scored),
+            labels.names,
+            name="pixels + logistic regression",
+            description=f"fits a linear classifier to the pixels of images of {_BASELINE_SIDE} × {_BASELINE_SIDE}",
+            multi=labels.multi,
+            seed=seed,
+        )
+        yield self.as_baseline(pixels, spec)
+
+    def shown(self, example: Example) -> Shown:
+        """A thumbnail."""
+        image = open_image(example["image"], _called(example))
+        return Shown(example.where, image_name(example["image"]), thumbnail_uri(image))
+
+    def page(self, record: Record) -> TaskPage:
+        """Classes, confusion, calibration, mistakes as a contact sheet, and how to use the model."""
+        from headway.tasks.label_page import LabelUsage, label_task_page  # draws charts, which answering needs not
+
+        usage = LabelUsage("image", "photo.jpg", "photos/", "labelled/", "another camera, light or subject")
+        return label_task_page(record, usage)
+
+
+def augmentation_of(settings: AugmentationSettings) -> Augmentation | None:
+    """The augmentation that the settings ask for."""
+    wanted = Augmentation(
+        crop_scale=(1 - settings.crop, 1.0) if settings.crop else None,
+        horizontal_flip=0.5 if settings.flip else 0.0,
+        rand_augment_ops=settings.randaugment,
+        rand_augment_magnitude=settings.randaugment_magnitude,
+        mixup=settings.mixup,
+        cutmix=settings.cutmix,
+    )
+    return wanted if wanted.changes_images or wanted.mixes_batches else None
+
+
+def _called(example: Example) -> str:
+    """What messages call an image: its row, and its path where it has one."""
+    name = image_name(example["image"])
+    return name if example.table is None else f"{example.where}: {name}"
+
+
+def _processor(folder: Path, config: ModelConfig) -> ImageProcessor:
+    """How the folder prepares images, for the size that its model reads."""
+    patches = config.input_stack.patches
+    assert patches is not None, "the model reads images"
+    return load_image_processor(folder, patches.image_size)
+
+
+def _shape(rows: Examples) -> dict[str, int]:
+    """The size and colours of the images that a model from scratch is made for, by a sample of the data."""
+    chosen = np.unique(np.linspace(0, len(rows) - 1, 50).astype(np.int64))
+    images = [open_image(one["image"], _called(one)) for one in rows.fetch(chosen)]
+    side = int(np.median([max(image.size) for image in images]))
+    grey = all(image.mode in ("1", "L") for image in images)
+    return {"image_size": max(8, side) if side <= _SMALL_SIDE else 224, "num_channels": 1 if grey else 3}
+
+
+def _pixels(rows: Examples) -> NDArray[np.float32]:
+    """The pixels of small grey images. *Shape:* (rows, side²)."""
+    size = (_BASELINE_SIDE, _BASELINE_SIDE)
+    return np.stack(
+        [
+            np.asarray(open_image(one["image"], _called(one)).convert("L").resize(size), dtype=np.float32).ravel() / 255
+            for one in rows
+        ]
+    )
