@@ -11,7 +11,7 @@ from rich.table import Table
 
 from headway.evaluation.record import Record
 from headway.examples.checks.label_checks import Finding, skipped_message
-from headway.sources.rows import BadRows
+from headway.sources.bad_rows import BadRows
 from headway.tasks.reporter import Reporter
 from headway.training.events import Event
 

@@ -3,12 +3,9 @@
 import csv
 import json
 import os
-import queue
 import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TextIO, get_args
 
@@ -18,12 +15,11 @@ from headway.errors import DataError, UserError
 from headway.examples.fields import Columns, find_inputs
 from headway.files import replacing
 from headway.sources.opening import Format
-from headway.sources.readers import BadRowPolicy, stream
+from headway.sources.read import BadRowPolicy, describe, stream
 from headway.tasks.classification import Prediction, TextClassifier
 
 __all__ = ["predict_command"]
 
-_CHUNK = 2048
 _FORMATS = ("text", "jsonl", "csv")
 Text = str | tuple[str, str]
 Input = tuple[int, Text]
@@ -60,13 +56,13 @@ def predict_command(
         source = "-"
     chosen = _choose_format(format, output)
     known = _known_input_format(input_format)
-    faults = BadRowPolicy(skip_bad_rows)
+    policy = BadRowPolicy(skip_bad_rows)
     classifier = load(model, device=device, precision=precision)
     try:
         with _open_output(output) as file:
             write = _WRITERS[chosen](file, classifier.label_names)
-            inputs = enumerate(texts, 1) if source is None else _read(source, known, classifier, faults)
-            for chunk in _chunks(inputs, live=source == "-"):
+            blocks = [list(enumerate(texts, 1))] if source is None else _read(source, known, classifier, policy)
+            for chunk in blocks:
                 predictions = classifier.predict([text for _, text in chunk])
                 for (row, text), prediction in zip(chunk, predictions, strict=True):
                     write(row, text, prediction)
@@ -74,7 +70,7 @@ def predict_command(
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    console_reporter().skipped(faults.seen())
+    console_reporter().skipped(policy.seen())
 
 
 def _choose_format(format: str | None, output: Path | None) -> str:
@@ -108,24 +104,26 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
 
 
 def _read(
-    source: str, input_format: Format | None, classifier: TextClassifier, faults: BadRowPolicy
-) -> Iterator[Input]:
+    source: str, input_format: Format | None, classifier: TextClassifier, policy: BadRowPolicy
+) -> Iterator[list[Input]]:
+    """The rows of a source in blocks, as they come."""
     wanted = classifier.columns or Columns("text")
-    found: Columns | None = None
-    name = "standard input" if source == "-" else source
+    name = describe(source)
     given = 0
-    for row in stream(source, format=input_format, faults=faults):
-        number = given + faults.count + 1
-        try:
-            found = found or find_inputs(list(row), wanted)
-            text = _text_of(row, found)
-        except DataError as error:
-            faults.report(f"{name}, row {number}", str(error).rstrip("."))
-        else:
-            given += 1
-            yield number, text
-    if faults.count and not given:
-        raise faults.seen().all_of(name)
+    for block in stream(source, format=input_format, policy=policy):
+        found: Columns | None = None
+        inputs: list[Input] = []
+        for index, row in enumerate(block.rows()):
+            number = block.places.number(index)
+            try:
+                found = found or find_inputs(block.column_names, wanted)
+                inputs.append((number, _text_of(row, found)))
+            except DataError as error:
+                policy.report(f"{name}, row {number}", str(error).rstrip("."))
+        given += len(inputs)
+        yield inputs
+    if policy.count and not given:
+        raise policy.seen().all_of(name)
 
 
 def _text_of(row: dict[str, object], columns: Columns) -> Text:
@@ -138,52 +136,6 @@ def _text_of(row: dict[str, object], columns: Columns) -> Text:
             raise DataError(f"{name!r} holds a {'list' if isinstance(value, list) else 'object'}, not a text. Mend it")
         parts.append(str(value))
     return parts[0] if len(parts) == 1 else (parts[0], parts[1])
-
-
-def _chunks(inputs: Iterable[Input], *, live: bool) -> Iterator[list[Input]]:
-    """Cut into lists of at most 2,048 rows; of a live pipe, into whatever has come by the time it is asked."""
-    if live:
-        yield from _live_chunks(inputs)
-        return
-    chunk: list[Input] = []
-    for given in inputs:
-        chunk.append(given)
-        if len(chunk) == _CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
-
-
-@dataclass(frozen=True)
-class _End:
-    error: BaseException | None = None
-
-
-def _live_chunks(inputs: Iterable[Input]) -> Iterator[list[Input]]:
-    arrived: queue.Queue[Input | _End] = queue.Queue(maxsize=2 * _CHUNK)
-
-    def read() -> None:
-        try:
-            for given in inputs:
-                arrived.put(given)
-            arrived.put(_End())
-        except BaseException as error:  # raised again below, in the main thread
-            arrived.put(_End(error))
-
-    threading.Thread(target=read, daemon=True).start()
-    end: _End | None = None
-    while end is None:
-        items = [arrived.get()]
-        while len(items) < _CHUNK and not arrived.empty():
-            items.append(arrived.get())
-        if isinstance(items[-1], _End):
-            end = items[-1]
-        chunk = [item for item in items if not isinstance(item, _End)]
-        if chunk:
-            yield chunk
-    if end.error is not None:
-        raise end.error
 
 
 class _TextWriter:

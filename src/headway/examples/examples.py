@@ -62,7 +62,6 @@ class Examples:
         self.indices = np.arange(len(table)) if indices is None else np.asarray(indices, dtype=np.int64)
         nothing = np.zeros(0, dtype=np.int64)
         self.left_out = LeftOut(nothing, nothing)
-        self._rows = table.rows.select_columns(list(columns.texts)).with_format("arrow")
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -77,7 +76,7 @@ class Examples:
         if len(positions) == 0:
             return []
         rows = self.indices[positions]
-        read = self._rows[rows]
+        read = self.table.take(rows, self.columns.texts)
         texts = [as_texts(read.column(name), self.table, name, 0).to_pylist() for name in self.columns.texts]
         labels = self._labels_at(positions)
         pairs = texts[1] if len(texts) > 1 else [None] * len(rows)

@@ -233,7 +233,7 @@ def _checked(table: Table, columns: Columns) -> Columns:
                 f"column for one of them, or leave that setting out; the columns are {_listing(table.column_names)}."
             )
     for name, key in zip(columns.texts, TEXT_KEYS, strict=False):
-        kind = table.rows.features.arrow_schema.field(name).type
+        kind = table.data.schema.field(name).type
         tests: tuple[Callable[[Any], bool], ...] = (pa.types.is_nested, pa.types.is_binary, pa.types.is_large_binary)
         if any(test(kind) for test in tests):
             what = "lists or objects" if pa.types.is_nested(kind) else "bytes"

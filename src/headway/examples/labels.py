@@ -95,7 +95,7 @@ def find_labels(table: Table, columns: Columns) -> Labels:
         return Labels(columns.labels, multi=True)
     name = columns.labels[0]
     counts, lists = _counted(table, name)
-    names = _hub_classes(table, name) or sorted(counts, key=_sort_key(counts))
+    names = table.class_names(name) or sorted(counts, key=_sort_key(counts))
     if not names:
         raise DataError(
             f"{table.source}: column '{name}' has no label at all. Choose another with --set label_column=…."
@@ -180,7 +180,7 @@ class _LabelBatch:
 
 
 def _label_batches(table: Table, column: str) -> Iterator[_LabelBatch]:
-    classes = _hub_classes(table, column)
+    classes = table.class_names(column)
     start = 0
     for rows in table.batches([column]):
         array = rows.column(column).combine_chunks()
@@ -278,7 +278,7 @@ def _counted(table: Table, column: str) -> tuple[Counter[str], bool]:
         if len(counts) > MAX_LABELS:
             break
     total = counts.total()
-    if len(counts) > MAX_LABELS or (total >= 20 and 2 * len(counts) > total and not _hub_classes(table, column)):
+    if len(counts) > MAX_LABELS or (total >= 20 and 2 * len(counts) > total and not table.class_names(column)):
         many = f"more than {MAX_LABELS:,}" if len(counts) > MAX_LABELS else f"{len(counts):,}"
         raise DataError(
             f"{table.source}: column '{column}' has {many} different values in {total:,} rows, such as "
@@ -286,13 +286,6 @@ def _counted(table: Table, column: str) -> tuple[Counter[str], bool]:
             "Choose another column with --set label_column=…, or group the values into classes."
         )
     return counts, lists
-
-
-def _hub_classes(table: Table, column: str) -> list[str] | None:
-    """The class names that a hub data set or a Parquet file written by `datasets` brings along, in their order."""
-    feature = table.rows.features[column]
-    names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
-    return [str(name) for name in names] if names else None
 
 
 def _sort_key(names: Iterable[str]) -> Any:

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 
-import tokenizers
 from headway.errors import library_errors
 
 __all__ = ["FastTokenizer", "SentencePieceTokenizer", "Text", "TokenSequence", "Tokenizer"]

@@ -14,7 +14,7 @@ from headway.examples.fields import Columns, find_columns
 from headway.examples.labels import Labels, find_labels, is_labelled
 from headway.examples.splits import Splits, make_splits
 from headway.settings import Settings
-from headway.sources.readers import read
+from headway.sources.read import read
 from headway.sources.table import Table
 
 __all__ = ["ClassificationData", "read_classification_data", "read_labelled"]

@@ -14,7 +14,7 @@ from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.device import choose_device, choose_precision
 from headway.examples.examples import Examples
 from headway.settings import Settings, for_new_weights
-from headway.sources.readers import require
+from headway.sources.read import require
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData, read_classification_data
 from headway.tasks.classification.engine import Engine, sequence_limit
