@@ -107,7 +107,7 @@ import datasets
 from headway.checkpoints.model_facts import inspect_model
 from headway.checkpoints.load import load_classifier, load_language_model
 from headway.checkpoints.tokenizer_files import load_tokenizer
-from headway.sources.readers import read, stream
+from headway.sources.read import read, stream
 from headway.errors import UserError
 
 datasets.disable_progress_bars()
@@ -117,7 +117,7 @@ readers = {
     "inspect": lambda path: inspect_model(Path(path)),
     "tokenizer": lambda path: load_tokenizer(Path(path)),
     "read": lambda path: read(path),
-    "stream": lambda path: sum(1 for row in stream(path)),
+    "stream": lambda path: sum(len(table) for table in stream(path)),
 }
 
 def memory(name):

@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from headway.examples.examples import Examples, make_examples
 from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
-from headway.sources.readers import read
+from headway.sources.read import read
 from headway.sources.table import Table
 
 Write = Callable[..., str]
@@ -22,7 +21,7 @@ Write = Callable[..., str]
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
     folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(folder))
     return folder
 
 

@@ -10,7 +10,7 @@ from headway.examples.examples import make_examples
 from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
 from headway.examples.splits import Splits, make_splits
-from headway.sources.readers import read
+from headway.sources.read import read
 
 WORDS = "the film was a long and rather slow but somehow charming story about people who never say it"
 WORDS = WORDS.split()

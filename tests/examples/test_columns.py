@@ -2,7 +2,7 @@ import pytest
 
 from headway.errors import DataError
 from headway.examples.fields import Columns, find_columns, find_inputs
-from headway.sources.readers import read
+from headway.sources.read import read
 
 SENTENCES = [
     "I really love this one",

@@ -5,7 +5,7 @@ from headway.errors import DataError
 from headway.examples.examples import Example, Examples, make_examples
 from headway.examples.fields import Columns, find_columns
 from headway.examples.labels import find_labels
-from headway.sources.readers import read
+from headway.sources.read import read
 
 ROWS = [("I love it", "pos"), ("bad", "neg"), ("   ", "neg"), ("fine", "pos")]
 

@@ -5,7 +5,7 @@ import pytest
 from headway.errors import DataError
 from headway.examples.fields import Columns, find_columns
 from headway.examples.labels import Labels, find_labels, is_labelled, read_targets
-from headway.sources.readers import read
+from headway.sources.read import read
 
 
 @pytest.fixture

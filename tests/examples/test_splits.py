@@ -15,7 +15,7 @@ from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
 from headway.examples.splits import make_splits
 from headway.examples.text_keys import letters
-from headway.sources.readers import read
+from headway.sources.read import read
 
 
 def normal(example):
@@ -55,7 +55,7 @@ def test_the_seed_decides(examples):
 def test_the_same_in_every_process(write):
     path = write("rows.csv", rows=[(f"text {i % 150}", "ab"[i % 2]) for i in range(400)])
     code = (
-        "from headway.sources.readers import read; from headway.examples.fields import find_columns\n"
+        "from headway.sources.read import read; from headway.examples.fields import find_columns\n"
         "from headway.examples.labels import find_labels; from headway.examples.examples import make_examples\n"
         "from headway.examples.splits import make_splits\n"
         f"t = read({path!r})['train']; c = find_columns(t)\n"

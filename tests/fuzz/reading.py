@@ -1,5 +1,6 @@
 """Everything that reads a folder or a file, for the cases; only success or a HeadwayError counts."""
 
+import os
 import resource
 import shutil
 import sys
@@ -89,7 +90,7 @@ def read_data(folder: Path) -> None:
     from headway.examples.examples import make_examples
     from headway.examples.fields import find_columns
     from headway.examples.labels import find_labels
-    from headway.sources.readers import BadRowPolicy, read, stream
+    from headway.sources.read import BadRowPolicy, read, stream
 
     file = folder / folder.name.removeprefix("data-")
 
@@ -102,8 +103,8 @@ def read_data(folder: Path) -> None:
     _each(
         lambda: examples(False),
         lambda: examples(True),
-        lambda: sum(1 for _ in stream(file, faults=BadRowPolicy(skip=True))),
-        lambda: sum(1 for _ in stream(file)),
+        lambda: sum(len(table) for table in stream(file, policy=BadRowPolicy(skip=True))),
+        lambda: sum(len(table) for table in stream(file)),
     )
 
 
@@ -134,7 +135,7 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
     import datasets
     import torch
 
-    datasets.config.HF_DATASETS_CACHE = folder / "cache"
+    os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
     datasets.disable_progress_bars()
     torch.set_num_threads(1)
     for base in ("model-bert", "model-t5-writer", "data-reviews.csv", "data-none.parquet", "texts-t5", "texts-marian"):

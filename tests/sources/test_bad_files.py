@@ -14,7 +14,7 @@ import pytest
 from headway.errors import DataError
 from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
-from headway.sources.readers import read
+from headway.sources.read import read
 
 GOOD = "text,label\n" + "".join(f"good number {i},{'pos' if i % 2 else 'neg'}\n" for i in range(30))
 
@@ -87,11 +87,11 @@ BAD_ROWS = {
     "open.csv": ('"never closed,pos', "is never closed", "Close it"),
     "middle.csv": ('"he said "hi" to me",pos', "ends in the middle", "written twice"),
     "slash.csv": ('"he said \\"hi\\"",pos', "ends in the middle", "written twice"),
-    "broken.jsonl": ('{"text": "a", "label": ', "this is not JSON", "Mend the line"),
-    "text.jsonl": ('"text"', "but not an object", "Mend the line"),
-    "half.jsonl": ('{"text": "a \\ud83d", "label": 1}', "lone surrogate", "Mend the line"),
-    "digits.jsonl": ('{"text": "a", "label": ' + "9" * 5000 + "}", "too large", "Mend the line"),
-    "deep.jsonl": ('{"text": ' + "[" * 100_000, "too large", "Mend the line"),
+    "broken.jsonl": ('{"text": "a", "label": ', "this is not JSON", "Fix the line"),
+    "text.jsonl": ('"text"', "but not an object", "Fix the line"),
+    "half.jsonl": ('{"text": "a \\ud83d", "label": 1}', "unpaired surrogate", "Fix the line"),
+    "digits.jsonl": ('{"text": "a", "label": ' + "9" * 5000 + "}", "too large", "Fix the line"),
+    "deep.jsonl": ('{"text": ' + "[" * 100_000, "too large", "Fix the line"),
 }
 
 
@@ -146,9 +146,9 @@ def test_a_broken_header_cannot_be_skipped(write):
 def test_a_quote_that_swallows_the_file_stops_at_the_limit(write, monkeypatch):
     import csv
 
-    from headway.sources import rows
+    from headway.sources.formats import csv_rows
 
-    monkeypatch.setattr(rows, "FIELD_LIMIT", 1000)
+    monkeypatch.setattr(csv_rows, "FIELD_LIMIT", 1000)
     before = csv.field_size_limit(1000)
     try:
         with pytest.raises(

@@ -87,7 +87,7 @@ def read_from_hub(tmp_path):
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, files))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     code = (
-        "import sys; from headway.sources.readers import read; from headway.errors import DataError\n"
+        "import sys; from headway.sources.read import read; from headway.errors import DataError\n"
         "try:\n"
         "    for split, table in read(sys.argv[1]).items():\n"
         "        print(split, table.values('text', range(len(table))), table.where(0))\n"

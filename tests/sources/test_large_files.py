@@ -9,7 +9,7 @@ import pytest
 
 CODE = """
 import sys, psutil
-from headway.sources.readers import read, stream
+from headway.sources.read import read, stream
 from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
 from headway.examples.examples import make_examples
@@ -28,7 +28,7 @@ def work(path):
     rng = np.random.default_rng(0)
     for _ in range(50):
         splits.train.fetch(rng.integers(0, len(splits.train), 32))
-    for row in stream(path):
+    for block in stream(path):
         pass
     return len(table)
 

@@ -4,30 +4,33 @@ import json
 import os
 import subprocess
 import sys
-from itertools import islice
 
 import pytest
 
 from headway.errors import DataError
-from headway.sources.readers import BadRowPolicy, stream
+from headway.sources.read import BadRowPolicy, stream
+
+
+def rows_of(source, **options):
+    return [row for table in stream(source, **options) for row in table.rows()]
 
 
 def test_files_of_every_format(write, write_parquet):
     rows = [{"text": "I love it", "id": "1"}, {"text": "no, never", "id": "2"}]
-    assert list(stream(write("a.csv", 'text,id\nI love it,1\n"no, never",2\n'))) == rows
-    assert list(stream(write("a.tsv", "text\tid\nI love it\t1\nno, never\t2\n"))) == rows
-    assert list(stream(write("a.jsonl.gz", gzip.compress("\n".join(map(json.dumps, rows)).encode())))) == rows
-    assert list(stream(write_parquet("a.parquet", {"text": ["I love it", "no, never"], "id": ["1", "2"]}))) == rows
+    assert rows_of(write("a.csv", 'text,id\nI love it,1\n"no, never",2\n')) == rows
+    assert rows_of(write("a.tsv", "text\tid\nI love it\t1\nno, never\t2\n")) == rows
+    assert rows_of(write("a.jsonl.gz", gzip.compress("\n".join(map(json.dumps, rows)).encode()))) == rows
+    assert rows_of(write_parquet("a.parquet", {"text": ["I love it", "no, never"], "id": ["1", "2"]})) == rows
 
 
 def test_json_values_are_kept(write_json):
     rows = [{"text": "a", "n": 1, "more": [True, None]}, {"text": None}]
-    assert list(stream(write_json("a.jsonl", rows))) == rows
+    assert rows_of(write_json("a.jsonl", rows)) == [rows[0], {"text": None, "n": None, "more": None}]
 
 
 def test_a_text_file_is_one_text_a_line_and_none_is_lost(write):
     path = write("a.txt", "\ufeffone\r\n\r\n  two, three\nfour")
-    assert [row["text"] for row in stream(path)] == ["one", "", "  two, three", "four"]
+    assert [row["text"] for row in rows_of(path)] == ["one", "", "  two, three", "four"]
 
 
 @pytest.mark.parametrize(
@@ -42,7 +45,7 @@ def test_a_text_file_is_one_text_a_line_and_none_is_lost(write):
     ],
 )
 def test_a_pipe_is_read_by_its_first_line_or_as_told(content, format, rows):
-    assert list(stream(io.BytesIO(content), format=format)) == rows
+    assert rows_of(io.BytesIO(content), format=format) == rows
 
 
 @pytest.mark.parametrize(
@@ -52,38 +55,69 @@ def test_a_pipe_is_read_by_its_first_line_or_as_told(content, format, rows):
 def test_a_row_of_a_pipe_is_answered_before_the_next_one_is_written(format, first, second):
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb", buffering=0) as feeder:
-        rows = stream(pipe, format=format)
+        blocks = stream(pipe, format=format)
         feeder.write(first)
-        assert next(rows)["text"] == "one"
+        assert next(blocks).values("text", [0]) == ["one"]
         feeder.write(second)
-        assert next(rows)["text"] == "two"
+        block = next(blocks)
+        assert block.values("text", [0]) == ["two"]
+        assert "row 2" in block.where(0)
 
 
 def test_the_standard_input():
-    code = "from headway.sources.readers import stream; print([row['text'] for row in stream('-')])"
+    code = (
+        "from headway.sources.read import stream; print([row['text'] for table in stream('-') for row in table.rows()])"
+    )
     run = subprocess.run([sys.executable, "-c", code], input=b"one\ntwo\n", capture_output=True, check=True)
     assert run.stdout.decode().strip() == "['one', 'two']"
 
 
-def test_a_stream_reads_no_further_than_it_is_asked(write):
-    path = write("a.csv", "text,label\n" + "fine,1\n" * 10 + "bad\n")
-    assert len(list(islice(stream(path), 10))) == 10
-    with pytest.raises(DataError, match=r"a.csv, row 11 \(line 12\): 1 field where the header has 2"):
-        list(stream(path))
-    faults = BadRowPolicy(skip=True)
-    assert len(list(stream(path, faults=faults))) == 10
-    assert [bad.where for bad in faults.seen().listed] == ["a.csv, row 11 (line 12)"]
+def test_the_rows_before_a_bad_one_are_given_before_the_error(write):
+    path = write("a.csv", "text,label\n" + "fine,1\n" * 3000 + "bad\n")
+    given = []
+    with pytest.raises(DataError, match=r"a.csv, row 3001 \(line 3002\): 1 field where the header has 2"):
+        given.extend(map(len, stream(path)))
+    assert sum(given) == 3000
+    policy = BadRowPolicy(skip=True)
+    assert len(rows_of(path, policy=policy)) == 3000
+    assert [bad.where for bad in policy.seen().listed] == ["a.csv, row 3001 (line 3002)"]
+
+
+def test_the_rows_of_a_pipe_before_a_bad_one_are_given_before_the_error():
+    given = []
+    with pytest.raises(DataError, match="the pipe, row 3: byte 0xE9"):
+        given.extend(row["text"] for table in stream(io.BytesIO(b"one\ntwo\ncaf\xe9\n")) for row in table.rows())
+    assert given == ["one", "two"]
+
+
+def test_blocks_are_small_and_know_where_their_rows_stand(write, write_parquet):
+    texts = [f"text {i}" for i in range(5000)]
+    for path in (write("a.csv", rows=[(text, "1") for text in texts]), write_parquet("a.parquet", {"text": texts})):
+        blocks = list(stream(path))
+        assert max(map(len, blocks)) <= 2048
+        assert [text for block in blocks for text in block.values("text", range(len(block)))] == texts
+        assert "row 4097" in blocks[2].where(0)
+    long = list(stream(write("long.csv", rows=[("x" * 2**20, "1")] * 20)))
+    assert all(len(block) < 10 for block in long)
+
+
+def test_columns_that_came_once_stay_and_types_may_change(write_json):
+    rows = [{"text": f"t{i}", "label": 1} for i in range(2048)] + [{"text": "late"}, {"text": 5, "label": "x"}]
+    blocks = list(stream(write_json("a.jsonl", rows)))
+    assert [block.column_names for block in blocks] == [("text", "label")] * 2
+    assert blocks[1].values("text", [0, 1]) == ["late", 5]
+    assert blocks[1].values("label", [0, 1]) == [None, "x"]
 
 
 def test_errors_of_a_pipe_say_where():
     with pytest.raises(DataError, match="the pipe, row 2: byte 0xE9 is not UTF-8"):
-        list(stream(io.BytesIO(b"fine\ncaf\xe9\n")))
+        rows_of(io.BytesIO(b"fine\ncaf\xe9\n"))
     with pytest.raises(DataError, match="is a PNG image"):
-        list(stream(io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(50))))
+        rows_of(io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(50)))
 
 
-def test_streaming_needs_no_datasets_library(write):
-    path = write("a.csv", "text\nhello\n")
-    code = f"import sys; from headway.sources.readers import stream; list(stream({path!r}))"
-    code += "; print('datasets' in sys.modules)"
+def test_reading_files_and_rows_needs_no_datasets_library(write):
+    path = write("a.csv", rows=[("hello", "a")])
+    code = f"import sys; from headway.sources.read import read, stream; list(stream({path!r})), read({path!r})"
+    code += "; read([{'text': 'a'}]); print('datasets' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b"False"

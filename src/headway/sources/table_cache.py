@@ -1,33 +1,40 @@
 """Rows to Arrow on disk, once per file: a second run with the same files opens what the first one wrote.
 
-Each entry of the cache is a folder: `rows.arrow` (opened memory-mapped by `datasets`), `places.bin` (row and line
+Each entry of the cache is a folder: `rows.arrow` (opened memory-mapped), `places.bin` (row and line
 numbers) and `table.json`. An entry belongs to the files' paths, sizes and times; when a file changes, its
 old entry is removed.
 """
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from headway.errors import DataError, HeadwayError
-from headway.sources.opening import BATCH_BYTES, BATCH_ROWS, DataFile, open_file
-from headway.sources.parquet import parquet_batches
-from headway.sources.rows import BadRow, BadRowPolicy, BadRows, Row, rows_of
+from headway.sources.bad_rows import BadRow, BadRowPolicy, BadRows
+from headway.sources.chunks import chunks_of
+from headway.sources.digest import ContentDigest
+from headway.sources.opening import DataFile
 from headway.sources.schema import Schema
 from headway.sources.table import Places, Table
 
-__all__ = ["read_table"]
+__all__ = ["cache_folder", "common_folder", "read_table"]
 
-_VERSION = 1
+_VERSION = 2
 """Of what an entry holds; entries of other versions are not opened."""
+
+
+def cache_folder() -> Path:
+    """Where rows are kept: the cache of `datasets`, which the user may have moved by its environment variables."""
+    hub = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+    return Path(os.environ.get("HF_DATASETS_CACHE") or Path(hub) / "datasets").expanduser() / "headway"
 
 
 def read_table(source: str, files: Sequence[DataFile], *, skip_bad_rows: bool) -> Table:
@@ -47,10 +54,14 @@ def read_table(source: str, files: Sequence[DataFile], *, skip_bad_rows: bool) -
     return _open(source, entry, files)
 
 
+def common_folder(files: Sequence[DataFile]) -> Path | None:
+    """The folder in which all files lie; None where they lie in several."""
+    folders = {file.path.parent for file in files}
+    return folders.pop() if len(folders) == 1 else None
+
+
 def _entry(files: Sequence[DataFile], skip_bad_rows: bool) -> Path:
     """The cache folder of these files as they are now."""
-    import datasets
-
     paths = [str(file.path.resolve()) for file in files]
     try:
         states = [(state.st_size, state.st_mtime_ns) for state in (file.path.stat() for file in files)]
@@ -58,7 +69,7 @@ def _entry(files: Sequence[DataFile], skip_bad_rows: bool) -> Path:
         raise DataError(f"{error.filename}: {error.strerror}.") from None
     parts = [[paths, [file.format for file in files], skip_bad_rows], [states, _VERSION]]
     names = [hashlib.sha256(json.dumps(part).encode()).hexdigest()[:20] for part in parts]
-    return Path(datasets.config.HF_DATASETS_CACHE) / "headway" / "-".join(names)
+    return cache_folder() / "-".join(names)
 
 
 def _build(entry: Path, files: Sequence[DataFile], skip_bad_rows: bool) -> None:
@@ -74,7 +85,7 @@ def _build(entry: Path, files: Sequence[DataFile], skip_bad_rows: bool) -> None:
         if written is None:
             raise DataError(f"{files[0].name} changed while it was read. Run the command again.")
         _refuse_nothing(files, written)
-        about = {"starts": written.starts, "mixed": sorted(schema.mixed), "bad_rows": asdict(written.bad_rows)}
+        about = asdict(written) | {"mixed": sorted(schema.mixed)}
         (folder / "table.json").write_text(json.dumps(about), encoding="utf-8")
         try:
             folder.rename(entry)
@@ -86,18 +97,18 @@ def _build(entry: Path, files: Sequence[DataFile], skip_bad_rows: bool) -> None:
 
 
 def _open(source: str, entry: Path, files: Sequence[DataFile]) -> Table:
-    import datasets
-
     about = json.loads((entry / "table.json").read_text(encoding="utf-8"))
     numbers = np.memmap(entry / "places.bin", dtype=np.int32, mode="r").reshape(-1, 2)
     bad_rows = about["bad_rows"]
     return Table(
         source=source,
-        rows=datasets.Dataset.from_file(str(entry / "rows.arrow")),
+        data=pa.ipc.open_stream(pa.memory_map(str(entry / "rows.arrow"))).read_all(),
         files=tuple(str(file.path) for file in files),
         bad_rows=BadRows(bad_rows["count"], tuple(BadRow(**row) for row in bad_rows["listed"])),
         places=Places(tuple(file.name for file in files), tuple(about["starts"]), numbers),
         mixed=frozenset(about["mixed"]),
+        folder=common_folder(files),
+        digest=about["digest"],
     )
 
 
@@ -106,19 +117,11 @@ class _Written:
     starts: list[int]
     rows: int
     bad_rows: BadRows
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Some thousand rows: values by column (lists, or Arrow arrays from Parquet), and (rows, 2) numbers and lines."""
-
-    columns: dict[str, Any]
-    places: np.ndarray
-    metadata: dict[bytes, bytes] | None = None
+    digest: str
 
 
 def _write(
-    folder: Path, files: Sequence[DataFile], schema: Schema, faults: BadRowPolicy, *, final: bool = False
+    folder: Path, files: Sequence[DataFile], schema: Schema, policy: BadRowPolicy, *, final: bool = False
 ) -> _Written | None:
     """Write all rows with the types of the first chunk; None when later chunks did not fit them.
 
@@ -128,52 +131,24 @@ def _write(
     rows = 0
     fits = True
     writer = None
+    digest = ContentDigest()
     with pa.OSFile(str(folder / "rows.arrow"), "wb") as sink, (folder / "places.bin").open("wb") as places:
         for file in files:
             starts.append(rows)
-            for chunk in _chunks(file, faults):
+            for chunk in chunks_of(file, policy):
                 changed = schema.add(chunk.columns, chunk.metadata) and (writer is not None or final)
                 fits = fits and not changed
                 rows += len(chunk.places)
                 if fits:
-                    if writer is None:
-                        arrow_schema = schema.arrow()
-                        writer = pa.ipc.new_stream(sink, arrow_schema)
-                    writer.write_batch(schema.batch(chunk.columns, len(chunk.places)))
+                    batch = schema.batch(chunk.columns, len(chunk.places))
+                    writer = writer or pa.ipc.new_stream(sink, batch.schema)
+                    writer.write_batch(batch)
+                    digest.add(batch)
                     chunk.places.tofile(places)
             schema.end_of_file(file.name)
         if writer is not None:
             writer.close()
-    return _Written(starts, rows, faults.seen()) if fits else None
-
-
-def _chunks(file: DataFile, faults: BadRowPolicy) -> Iterator[_Chunk]:
-    with open_file(file) as stream:
-        if file.format == "parquet":
-            start = 1
-            for batch in parquet_batches(stream, file.name):
-                numbers = np.arange(start, start + batch.num_rows)
-                start += batch.num_rows
-                places = np.stack([numbers, np.zeros_like(numbers)], axis=1).astype(np.int32)
-                columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-                yield _Chunk(columns, places, batch.schema.metadata)
-            return
-        rows: list[Row] = []
-        size = 0
-        for row in rows_of(stream, file.name, file.format, faults):
-            rows.append(row)
-            size += row.size
-            if len(rows) == BATCH_ROWS or size >= BATCH_BYTES:
-                yield _chunk(rows)
-                rows, size = [], 0
-        if rows:
-            yield _chunk(rows)
-
-
-def _chunk(rows: list[Row]) -> _Chunk:
-    names = dict.fromkeys(name for row in rows for name in row.values)
-    columns = {name: [row.values.get(name) for row in rows] for name in names}
-    return _Chunk(columns, np.array([(row.number, row.line) for row in rows], dtype=np.int32))
+    return _Written(starts, rows, policy.seen(), digest.hex()) if fits else None
 
 
 def _refuse_nothing(files: Sequence[DataFile], written: _Written) -> None:

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.errors import DataError, HeadwayError
+from headway.sources import chunks
 from headway.sources import table_cache as store
-from headway.sources.readers import read
+from headway.sources.read import read
 
 ROWS = [("I love it", "pos"), ("Terrible, really", "neg"), ('She said "fine"\nand left', "pos")]
 TEXTS = [text for text, _ in ROWS]
@@ -105,7 +106,7 @@ def test_json_values_of_any_types_come_back(rows):
 
 
 def test_types_that_change_late_in_the_file_are_no_matter(write_json, monkeypatch):
-    monkeypatch.setattr(store, "BATCH_ROWS", 10)
+    monkeypatch.setattr(chunks, "BATCH_ROWS", 10)
     rows = [{"text": f"text {i}", "label": i % 2, "flag": True, "number": 1} for i in range(40)]
     rows += [{"flag": 3, "number": 0.5}] * 10
     rows += [{"text": "late", "label": "two"}, {"text": None, "label": [1, None]}, {"label": 0.5, "note": {"a": [1]}}]
@@ -154,7 +155,7 @@ def test_parquet_types_become_everyday_ones_and_class_names_are_kept(write_parqu
     assert texts_of(table) == ["a", "b"]
     features = datasets.Features(text=datasets.Value("large_string"), label=datasets.ClassLabel(names=["ham", "spam"]))
     datasets.Dataset.from_dict({"text": ["a", "b"], "label": [1, 0]}, features).to_parquet(tmp_path / "hf.parquet")
-    assert read(str(tmp_path / "hf.parquet"))["train"].rows.features["label"].names == ["ham", "spam"]
+    assert read(str(tmp_path / "hf.parquet"))["train"].class_names("label") == ["ham", "spam"]
 
 
 def test_a_folder_with_splits(write):
@@ -203,7 +204,7 @@ def test_a_failed_read_leaves_nothing_behind(write, own_cache):
 
 def test_a_cache_that_cannot_be_written_is_named(write, monkeypatch):
     blocked = write("file", "not a folder")
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", blocked)
+    monkeypatch.setenv("HF_DATASETS_CACHE", blocked)
     with pytest.raises(HeadwayError, match="set HF_DATASETS_CACHE to another folder"):
         read(write("rows.csv", rows=ROWS))
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from headway.errors import DataError
-from headway.sources.opening import BATCH_BYTES, BATCH_ROWS, FIELD_LIMIT, place
+from headway.sources.bad_rows import place
+from headway.sources.opening import BATCH_BYTES, BATCH_ROWS, FIELD_LIMIT
 
 __all__ = ["parquet_batches"]
 

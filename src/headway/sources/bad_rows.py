@@ -1,0 +1,61 @@
+"""Rows that cannot be used: an error, or skipped, counted and listed."""
+
+from dataclasses import dataclass, field
+
+from headway.errors import DataError
+
+__all__ = ["BadRow", "BadRowPolicy", "BadRows", "place"]
+
+LISTED = 100
+"""So many bad rows are kept with their reasons; all are counted."""
+
+_SKIP = "or leave such rows out with --skip-bad-rows"
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was skipped, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRows:
+    """The rows that were skipped: how many in all, and the first hundred."""
+
+    count: int = 0
+    listed: tuple[BadRow, ...] = ()
+
+    def all_of(self, name: str) -> DataError:
+        """The error when these are all rows that there are."""
+        first = self.listed[0]
+        return DataError(
+            f"{name}: none of the {self.count:,} rows can be used. The first: {first.where}: {first.reason}."
+        )
+
+
+@dataclass
+class BadRowPolicy:
+    """What happens to a row that cannot be used: an error, or, when asked for, it is skipped and remembered."""
+
+    skip: bool = False
+    count: int = 0
+    listed: list[BadRow] = field(default_factory=list)
+
+    def report(self, where: str, reason: str) -> None:
+        """Remember a bad row, or raise a DataError when bad rows are not to be skipped."""
+        if not self.skip:
+            raise DataError(f"{where}: {reason}, {_SKIP}.")
+        self.count += 1
+        if len(self.listed) < LISTED:
+            self.listed.append(BadRow(where, reason))
+
+    def seen(self) -> BadRows:
+        """All bad rows so far."""
+        return BadRows(self.count, tuple(self.listed))
+
+
+def place(name: str, number: int, line: int) -> str:
+    """How a row is called in messages: 'reviews.csv, row 17 (line 18)'."""
+    return f"{name}, row {number} (line {line})" if line else f"{name}, row {number}"

@@ -1,0 +1,127 @@
+"""Rows of CSV and TSV: header, delimiter and quotes as spreadsheets and people write them."""
+
+import csv
+from collections.abc import Iterator
+from typing import BinaryIO, Literal
+
+from headway.errors import DataError
+from headway.sources.bad_rows import BadRowPolicy, place
+from headway.sources.formats.lines import Lines, Row
+from headway.sources.opening import FIELD_LIMIT, peek
+
+__all__ = ["csv_rows"]
+
+NAME_LIMIT = 1000
+"""The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
+
+
+def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:
+    """The rows of an open CSV; without a `delimiter` its header decides.
+
+    Raises:
+        DataError: The header cannot be used, or a row cannot and `policy` does not skip it.
+    """
+    lines = Lines(stream, name)
+    csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
+    sample = peek(stream).decode(errors="replace").removeprefix("\ufeff")
+    if delimiter is None:
+        delimiter, announced = _delimiter(sample)
+        if announced:
+            next(lines)
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" and _quotes_are_letters(sample) else csv.QUOTE_MINIMAL
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
+    header = _header(reader, lines)
+    number = 0
+    while True:
+        lines.start_row()
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            number += 1
+            lines.back_to_second_line()
+            policy.report(place(lines.name, number, lines.first), _explain(error))
+            continue
+        if not fields or (len(fields) == 1 < len(header) and not fields[0].strip()):
+            continue
+        number += 1
+        if lines.problem or len(fields) != len(header):
+            reason = lines.problem or _ragged(fields, header, delimiter)
+            policy.report(place(lines.name, number, lines.first), reason)
+        else:
+            yield Row(number, lines.first, lines.bytes_in_row, dict(zip(header, fields, strict=True)))
+
+
+def _delimiter(sample: str) -> tuple[str, bool]:
+    """The delimiter of a CSV by its header line, and whether a line `sep=;` (Excel's) announced it."""
+    first = next((line for line in sample.splitlines() if line.strip()), "")
+    if first[:4].lower() == "sep=" and len(first.strip()) == 5:
+        return first.strip()[4], True
+    unquoted = "".join(first.split('"')[::2])
+    return max(",;\t|", key=unquoted.count), False
+
+
+def _quotes_are_letters(sample: str) -> bool:
+    """Whether the quotation marks of a TSV are part of its texts, as in GLUE, and not put around fields, as by Excel.
+
+    They are when no field of the sample needs them: every line has as many tabs as the header, and somewhere a field
+    that begins with a quotation mark does not end with one.
+    """
+    whole_lines = [line for line in sample.split("\n")[:-1] if line.strip()]
+    if len({line.count("\t") for line in whole_lines}) != 1:
+        return False
+    fields = (field.strip("\r") for line in whole_lines for field in line.split("\t"))
+    return any(
+        field.startswith('"') and not (len(field) > 1 and field.endswith('"') and '"' not in _inside(field))
+        for field in fields
+    )
+
+
+def _inside(field: str) -> str:
+    return field[1:-1].replace('""', "")
+
+
+def _header(reader: Iterator[list[str]], lines: Lines) -> list[str]:
+    """The column names of a CSV, without the spaces around them.
+
+    Raises:
+        DataError: The file is empty, or the header is broken or names a column twice.
+    """
+    try:
+        fields: list[str] = next((fields for fields in reader if any(map(str.strip, fields))), [])
+    except csv.Error as error:
+        raise DataError(f"{lines.name}, line {lines.first} (the header): {_explain(error)}.") from None
+    if lines.problem:
+        raise DataError(f"{lines.name}, line {lines.number} (the header): {lines.problem}.")
+    if not fields:
+        raise DataError(f"{lines.name} is empty. It needs a header line such as text,label and one row per example.")
+    names = [name.strip() or f"unnamed_{position}" for position, name in enumerate(fields, 1)]
+    longest = max(map(len, names))
+    if longest > NAME_LIMIT:
+        raise DataError(
+            f"{lines.name}, line {lines.number} (the header): the name of a column has {longest:,} characters. "
+            "The first line should name the columns, such as text,label: write it above the rows."
+        )
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{lines.name}: two columns are called '{twice[:40]}'. Rename one of them in the header line.")
+    return names
+
+
+def _explain(error: csv.Error) -> str:
+    text = str(error)
+    if "unexpected end" in text or "field limit" in text:
+        return "a quotation mark opens a field here and is never closed. Close it, or write quotes in texts twice"
+    if "expected after" in text:
+        return "a quoted field ends in the middle: quotation marks within a text must be written twice. Fix the row"
+    return f"this row is not CSV ({text}). Fix it"
+
+
+def _ragged(fields: list[str], header: list[str], delimiter: str) -> str:
+    sign = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(delimiter, f"'{delimiter}'")
+    found = f"{len(fields)} field{'s' if len(fields) > 1 else ''} where the header has {len(header)}"
+    names = ", ".join(name[:40] for name in header[:6]) + (", …" if len(header) > 6 else "")
+    if len(fields) > len(header):
+        return f"{found} ({names}). Put quotation marks around texts that contain {sign}"
+    return f"{found} ({names}). Add what is missing"
