@@ -19,6 +19,7 @@ from headway.evaluation.metrics.labels import score
 from headway.evaluation.record import Mistake, Record, Scores
 from headway.examples.checks.label_checks import Finding, left_out
 from headway.examples.examples import Examples
+from headway.nn.linear import num_parameters
 from headway.tasks.classification.classifier import TextClassifier
 from headway.tasks.classification.data import ClassificationData
 from headway.tasks.classification.fit import Outcome
@@ -177,7 +178,7 @@ def _joined(text: str, text_pair: str | None) -> str:
 
 def _model_figures(classifier: TextClassifier) -> dict[str, str | int | float | bool]:
     architecture = classifier.engine.model.architecture
-    parameters = sum(parameter.numel() for parameter in classifier.engine.model.parameters())
+    parameters = num_parameters(classifier.engine.model)
     return {"family": classifier.family, "parameters": parameters, **settings_in_use(architecture)}
 
 
