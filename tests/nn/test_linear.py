@@ -1,11 +1,14 @@
 """Eight bits: as near to float as their steps are fine, whatever the tokens beside and however large the weights."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from headway.nn.layers import ACTIVATIONS, IN_PLACE, LOWEST, FeedForward
-from headway.nn.linear import Int8Linear, Linear, quantize
+from headway.nn.linear import Int8Linear, Linear, num_parameters, quantize
 
 
 def error(linear: nn.Linear, input: Tensor, lowest: float | None = None) -> float:
@@ -60,9 +63,27 @@ def test_sums_of_large_products_are_not_cut_off(in_features: int, sign: int) -> 
 def test_a_slice_is_a_slice_of_the_whole() -> None:
     torch.manual_seed(0)
     linear, input = Linear(96, 192), normal(20, 96)
+    alone = nn.Linear(96, 64)
+    alone.weight.data, alone.bias.data = linear.weight[64:128].clone(), linear.bias[64:128].clone()
     with torch.inference_mode():
         whole, part = Int8Linear(linear)(input), Int8Linear(linear).forward_slice(input, 64, 128)
-    assert torch.allclose(part, whole[:, 64:128], atol=1e-6)
+        assert torch.allclose(part, whole[:, 64:128], atol=1e-6)
+        assert torch.equal(part, Int8Linear(alone)(input))
+
+
+def test_float_weights_are_freed_and_still_counted() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(9, 96), Linear(96, 192), Linear(192, 64, bias=False), nn.Linear(64, 3))
+    before = num_parameters(model)
+    weights = [weakref.ref(layer.weight) for layer in list(model)[1:3]]
+    quantize(model)
+    with torch.inference_mode():
+        model[1].forward_slice(normal(5, 96), 0, 64)
+    gc.collect()
+    assert [weight() for weight in weights] == [None, None]
+    floats = [kept for layer in list(model)[1:3] for kept in vars(layer).values() if isinstance(kept, Tensor)]
+    assert sum(kept.numel() for kept in floats) == 192  # a bias
+    assert num_parameters(model) == before == sum(p.numel() for p in model.parameters()) + 96 * 192 + 192 + 192 * 64
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
