@@ -51,7 +51,7 @@ def measure_run(
         "training_seconds": progress.seconds,
         "training_tokens": float(progress.tokens),
         "training_tokens_per_second": progress.tokens / max(progress.seconds, 1e-9),
-        "prediction_texts_per_second": len(splits.test) / max(seconds, 1e-9),
+        "prediction_rows_per_second": len(splits.test) / max(seconds, 1e-9),
         "peak_memory_bytes": peak_memory(),
     }
     return Record(
@@ -92,7 +92,7 @@ def measure_evaluation(classifier: TextClassifier, examples: Examples, source: s
         refused_steps=0,
         baselines=(),
         speed={
-            "prediction_texts_per_second": len(examples) / max(seconds, 1e-9),
+            "prediction_rows_per_second": len(examples) / max(seconds, 1e-9),
             "peak_memory_bytes": peak_memory(),
         },
         model=_model_figures(classifier),
