@@ -150,7 +150,7 @@ def plain(names: Sequence[str], rows: int) -> Record:
         scored_on="test",
         baselines=(),
         speed={"training_seconds": 187.4, "training_tokens": 346_210.0, "training_tokens_per_second": 1847.0,
-               "prediction_texts_per_second": 131.2, "peak_memory_bytes": 1.21e9},
+               "prediction_rows_per_second": 131.2, "peak_memory_bytes": 1.21e9},
         model={"family": "bert", "parameters": 22_713_986, "blocks": 6, "d_model": 384, "heads": 12, "max_length": 512},
         settings={"seed": 0, "epochs": 3, "learning_rate": 5e-5, "batch": {"size": 32}},
         environment={"python": "3.11.9", "torch": "2.13.0", "device": "cpu", "threads": "2"},

@@ -88,7 +88,7 @@ class Record:
         refused_steps: Steps whose loss or gradient was not finite, and which were therefore not applied.
         scored_on: The split that `scores` belongs to, "test" or "validation".
         recipe_notes: What was chosen for the user (settings left at `auto`) and why, one sentence each.
-        speed: training_seconds, training_tokens, training_tokens_per_second, prediction_texts_per_second,
+        speed: training_seconds, training_tokens, training_tokens_per_second, prediction_rows_per_second,
             peak_memory_bytes.
         model: The architecture in numbers: family, parameters, blocks, d_model, ...
         settings: The resolved settings.

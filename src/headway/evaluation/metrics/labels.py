@@ -107,7 +107,8 @@ class LabelCounts:
         truth: Rows of the label. The same shape.
         gaps: Single label: accuracy minus confidence of the rows of each bin, times their share of all rows.
             *Shape:* (draws, NUM_BINS)
-        precisions: Multi-label: average precision, NaN where no row has the label. *Shape:* (draws, num_labels)
+        precisions: Multi-label, if asked for: average precision, NaN where no row has the label.
+            *Shape:* (draws, num_labels)
         whole: Rows whose labels are all right. *Shape:* (draws,)
     """
 
@@ -182,7 +183,7 @@ class LabelMetrics:
 
     def values(self, statistics: FloatArray, draws: Iterable[IntArray]) -> dict[str, FloatArray]:
         """Each metric on each draw; of the calibration error its signed gaps by bin, *shape:* (draws, NUM_BINS)."""
-        rows, counts = len(statistics), self.count(statistics, draws)
+        rows, counts = len(statistics), self.count(statistics, draws, ranked=True)
         hits, predicted, truth = counts.hits, counts.predicted, counts.truth
         if self.multi:
             return {
@@ -198,10 +199,16 @@ class LabelMetrics:
             "ece": counts.gaps,
         }
 
-    def count(self, statistics: FloatArray, draws: Iterable[IntArray]) -> LabelCounts:
-        """What the metrics, and the scores of each label, are computed from."""
+    def count(self, statistics: FloatArray, draws: Iterable[IntArray], *, ranked: bool = False) -> LabelCounts:
+        """What the metrics, and the scores of each label, are computed from.
+
+        Args:
+            statistics: *Shape:* (rows, width)
+            draws: Row numbers. *Shape:* (rows,) each
+            ranked: Also the average precision of each label, which takes most of the time.
+        """
         if self.multi:
-            return _count_multi(self.truths(statistics), self.probabilities(statistics), draws)
+            return _count_multi(self.truths(statistics), self.probabilities(statistics), draws, ranked)
         return _count_single(statistics, len(self.label_names), draws)
 
     def truths(self, statistics: FloatArray) -> AnyArray:
@@ -282,16 +289,18 @@ def _correlation(hits: FloatArray, predicted: FloatArray, truth: FloatArray, row
 # --- any number of labels per row
 
 
-def _count_multi(truths: NDArray[np.bool_], probabilities: FloatArray, draws: Iterable[IntArray]) -> LabelCounts:
+def _count_multi(
+    truths: NDArray[np.bool_], probabilities: FloatArray, draws: Iterable[IntArray], ranked: bool
+) -> LabelCounts:
     answers = probabilities >= THRESHOLD
     whole = (answers == truths).all(axis=1)
     # One matrix product counts everything: row weights (rows, draws) and indicators (rows, 3 * num_labels + 1).
     indicators = np.column_stack([truths & answers, answers, truths, whole]).astype(np.float32)
-    rankings = [_Ranking.of(*columns) for columns in zip(truths.T, probabilities.T, strict=True)]
+    rankings = [_Ranking.of(*columns) for columns in zip(truths.T, probabilities.T, strict=True) if ranked]
     counts, precisions = [], []
     for weights in in_batches(len(truths), draws):
         counts.append(weights.T @ indicators)
-        precisions.append(np.stack([ranking.average_precision(weights) for ranking in rankings], axis=1))
+        precisions.append(np.array([ranking.average_precision(weights) for ranking in rankings]).T)
     counted = np.concatenate(counts).astype(np.float64)
     hits, predicted, truth = np.split(counted[:, :-1], 3, axis=1)
     return LabelCounts(hits, predicted, truth, np.empty(0), np.concatenate(precisions), counted[:, -1])
@@ -302,7 +311,7 @@ class _Ranking:
     """The rows from the most to the least probable for one label, ready to be weighted by any number of draws.
 
     Average precision is scikit-learn's, whose function takes one draw at a time: for the 1,000 draws of 10,000 rows
-    with 10 labels it needs half a minute, this class two seconds. Only thresholds at which a row with the label is
+    with 10 labels it needs half a minute, this class a few seconds. Only thresholds at which a row with the label is
     found add to the area; the others are left out from the start.
 
     Attributes:

@@ -19,7 +19,7 @@ _SPEED = {
     "training_seconds": "Training time",
     "training_tokens": "Tokens trained on",
     "training_tokens_per_second": "Training, tokens per second",
-    "prediction_texts_per_second": "Prediction, texts per second",
+    "prediction_rows_per_second": "Prediction, rows per second",
     "peak_memory_bytes": "Peak memory",
 }
 
