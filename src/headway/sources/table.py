@@ -97,6 +97,10 @@ class Table:
         """What row `index` (counted from 0) is called in messages: 'reviews.csv, row 17 (line 18)'."""
         return self.places.where(index)
 
+    def number(self, index: int) -> int:
+        """The number of row `index` within its file, counted from 1; rows that were skipped have one, too."""
+        return self.places.number(index)
+
     def class_names(self, column: str) -> list[str] | None:
         """The names that a data set of the hub brings along for a column of class indices, or of lists of them."""
         kind = self.data.schema.field(column).type
