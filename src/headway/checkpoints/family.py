@@ -30,7 +30,7 @@ class Size:
     """Of each stack."""
     d_model: int
     num_heads: int
-    vocabulary_size: int
+    vocabulary_size: int = 0
     """Tokens at most; texts that do not give so many make fewer."""
 
 
@@ -75,6 +75,10 @@ class Family:
     from_scratch: Mapping[str, Callable[[Size, Tokenizer], dict[str, Any]]] = field(default_factory=dict)
     """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
     that have no default."""
+
+    images_from_scratch: Callable[[Size, int, int], dict[str, Any]] | None = None
+    """For the family whose shape new models of images take: a size, the height and width of an image in pixels, and its
+    colours → the keys of `config.json` that have no default."""
 
     def class_name(self, model_type: str, architecture: ModelConfig) -> str:
         """The ecosystem's class of a model that is built: it has one head."""

@@ -132,14 +132,14 @@ def load_classifier(
     )
 
 
-def classifier_architecture(folder: Path) -> ModelConfig:
-    """The settings of a model that shall classify texts, read in no time: its weights are not looked at.
+def classifier_architecture(folder: Path, *, images: bool = False) -> ModelConfig:
+    """The settings of a model that is to classify texts, or images, read in no time: its weights are not looked at.
 
     Raises:
-        CheckpointError: The folder is no model, or one that cannot classify texts.
+        CheckpointError: The folder is no model, or one that cannot classify them.
     """
     config, _, architecture = _read_settings(folder, None)
-    _require_kind(folder, config, architecture, images=False)
+    _require_kind(folder, config, architecture, images=images)
     return architecture.classifying()
 
 

@@ -1,7 +1,7 @@
 """Loading: from where images are to the numbers of a batch, ahead of the training."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -34,7 +34,7 @@ def load_pixels(
     *,
     names: Sequence[str] | None = None,
     cache: PixelCache | None = None,
-    keys: Sequence[int] | None = None,
+    keys: Sequence[Hashable] | None = None,
 ) -> Tensor:
     """The numbers that a model reads of images.
 

@@ -54,7 +54,7 @@ def choose_metric(task: AnyTask, spec: Any, wanted: str | None) -> tuple[str, bo
         return wanted, False
     if wanted is not None and wanted not in infos:
         raise SettingsError(f"metric = {wanted!r}: unknown metric; choose from {', '.join(infos)}, {VALIDATION_LOSS}.")
-    name = wanted or next(iter(infos))
+    name = wanted or task.watched_metric(spec)
     return name, infos[name].higher_is_better
 
 

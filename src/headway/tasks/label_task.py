@@ -205,6 +205,10 @@ class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
         """Accuracy, macro-F1, MCC and calibration error; for multi-label micro-F1 and its kin."""
         return PredictionMetrics(spec.labels.names, spec.labels.multi, lambda example: example["label"])
 
+    def watched_metric(self, spec: LabelSpec) -> str:
+        """Macro-F1, which a constant answer cannot win on unbalanced data; for multi-label micro-F1."""
+        return "micro_f1" if spec.labels.multi else "macro_f1"
+
     def baselines(self, train: Examples, scored: Examples, spec: LabelSpec, seed: int) -> Iterable[BaselineAnswers]:
         """The most common answer."""
         names, multi = spec.labels.names, spec.labels.multi

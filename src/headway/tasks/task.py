@@ -309,6 +309,10 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
     def metrics(self, spec: SpecT) -> Metrics[AnswerT]:
         """What is measured; the first metric is the default of early stopping."""
 
+    def watched_metric(self, spec: SpecT) -> str:
+        """What early stopping watches unless told otherwise: the first metric."""
+        return self.metrics(spec).infos[0].name
+
     def baselines(self, train: Examples, scored: Examples, spec: SpecT, seed: int) -> Iterable[BaselineAnswers]:
         """The simple methods that a person would use instead, learned from `train`, answering `scored`."""
         return ()

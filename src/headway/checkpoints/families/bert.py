@@ -232,7 +232,7 @@ def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
 
 FAMILY = Family(
     model_types={"bert": "Bert"},
-    from_scratch={"classification": _from_scratch},
+    from_scratch={"text_classification": _from_scratch},
     tokenizers={"BertTokenizer": word_pieces},
     generative="LMHeadModel",
     architecture=_architecture,

@@ -4,7 +4,7 @@ from typing import Any
 
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings
-from headway.checkpoints.family import Family
+from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Concat, Drop, Rename, Rule
 from headway.models.config import ClassificationHeadConfig, ModelConfig, PatchConfig, StackConfig
 
@@ -105,7 +105,21 @@ def _architecture(config: ConfigReader) -> ModelConfig:
     )
 
 
+def _from_scratch(size: Size, image_size: int, num_channels: int) -> dict[str, Any]:
+    """Small images are cut into small patches: about fifty tokens are enough to learn from, and soon computed."""
+    return {
+        "hidden_size": size.d_model,
+        "intermediate_size": 4 * size.d_model,
+        "num_hidden_layers": size.num_layers,
+        "num_attention_heads": size.num_heads,
+        "image_size": image_size,
+        "patch_size": 16 if image_size >= 112 else max(2, round(image_size / 7)),
+        "num_channels": num_channels,
+    }
+
+
 FAMILY = Family(
+    images_from_scratch=_from_scratch,
     model_types={"vit": "ViT"},
     classifier="ForImageClassification",
     base="vit",

@@ -22,7 +22,7 @@ from headway.evaluation.label_details import Shown
 from headway.evaluation.record import Record
 from headway.evaluation.report import TaskPage
 from headway.examples.examples import Example, Examples, joined
-from headway.examples.fields import Field
+from headway.examples.fields import Field, looks_like_images
 from headway.models.config import ModelConfig
 from headway.nn.linear import quantize
 from headway.settings import Settings
@@ -98,11 +98,13 @@ class TextClassification(LabelTask[TextClassifier]):
     default_model = "minilm"
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
-        """Certain with a column of labels by name; possible with any texts."""
+        """Certain with a column of labels by name, and no images; possible with any texts."""
         named = {name.strip().lower() for name in columns}
         texts = any(isinstance(value, str) for values in columns.values() for value in values)
         if not texts:
             return Match.NO
+        if any(map(looks_like_images, columns.values())):
+            return Match.POSSIBLE
         certain = any(name in tier for name in named for tier in LABEL_FIELD.usual_names[:2])
         return Match.CERTAIN if certain else Match.POSSIBLE
 
@@ -128,7 +130,7 @@ class TextClassification(LabelTask[TextClassifier]):
         """A checkpoint's weights with a head for the data's labels, or new weights and a new vocabulary."""
         labels = spec.labels
         if source.folder is None:
-            loaded, tokenizer, _ = new_classifier(
+            loaded, tokenizer = new_classifier(
                 source.name,
                 self.name,
                 texts=_some_texts(rows),
@@ -136,7 +138,6 @@ class TextClassification(LabelTask[TextClassifier]):
                 multi=labels.multi,
                 dropouts=dropouts(settings),
             )
-            assert tokenizer is not None, "a model that reads texts has a tokenizer"
             parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
             note = (
                 f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters and "

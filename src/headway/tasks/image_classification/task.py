@@ -14,7 +14,7 @@ from headway.batching.batch import Batch, Encoded
 from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
 from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.scratch import new_architecture, new_classifier
+from headway.checkpoints.scratch import new_architecture, new_image_classifier
 from headway.device import Precision, choose_precision
 from headway.evaluation.label_baselines import linear_baseline
 from headway.evaluation.label_details import Shown
@@ -75,6 +75,12 @@ class ImageClassifier(LabelModel):
     cache: PixelCache | None = None
     """Decoded training images."""
 
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of one image."""
+        config: Any = self.network.architecture
+        return int(config.input_stack.patches.num_tokens)
+
 
 class ImageClassification(LabelTask[ImageClassifier]):
     """See `headway.tasks.task.Task`."""
@@ -100,7 +106,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         if source.folder is None:
             config = new_architecture(source.name, self.name)
         else:
-            config = classifier_architecture(source.folder, input="image")
+            config = classifier_architecture(source.folder, images=True)
         freeze(empty_classifier(config, num_labels=2), settings.training.freeze_layers)
 
     def preferred(self, source: ModelSource) -> dict[str, Any]:
@@ -118,26 +124,24 @@ class ImageClassification(LabelTask[ImageClassifier]):
             "dropouts": dropouts(settings),
         }
         if source.folder is None:
-            loaded, _, processor = new_classifier(source.name, self.name, **_shape(rows), **known)
-            assert processor is not None, "a model that reads images has an image processor"
+            loaded, processor = new_image_classifier(source.name, **known, **_shape(rows))
             parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
             size = processor.output_size or (0, 0)
-            notes = (
+            note = (
                 f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters "
-                f"for images of {size[1]} × {size[0]} pixels. A pretrained checkpoint needs far fewer examples.",
+                f"for images of {size[1]} × {size[0]} pixels. A pretrained checkpoint needs far fewer examples."
             )
         else:
-            loaded = load_classifier(source.folder, input="image", **known)
+            loaded = load_classifier(source.folder, images=True, **known)
             processor = _processor(source.folder, loaded.model.architecture)
-            fresh = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
-            notes = (fresh,) if loaded.fresh else ()
+            note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
         augmentation = augmentation_of(settings.augmentation)
         return ImageClassifier(
             network=loaded.model.to(device),
             config=loaded.config,
             device=device,
             precision=choose_precision(settings.machine.precision, device),
-            notes=notes,
+            notes=(note,) if source.folder is None or loaded.fresh else (),
             loss=label_smoothed_loss(settings, spec, rows, device),
             processor=processor,
             augmentation=augmentation,
@@ -148,7 +152,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
     ) -> tuple[LabelSpec, ImageClassifier]:
         """A trained classifier."""
-        loaded = load_classifier(folder, input="image")
+        loaded = load_classifier(folder, images=True)
         network = loaded.model.to(device)
         if precision == "int8":
             quantize(network)
@@ -214,8 +218,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     def logits(self, model: ImageClassifier, batch: Batch) -> Tensor:
         """One score per label."""
         assert batch.pixel_values is not None, "a batch of images has pixels"
-        patches = model.network.architecture.input_stack.patches  # type: ignore[union-attr]
-        packing = Packing((patches.num_tokens,) * len(batch), batch.pixel_values.device)  # type: ignore[union-attr]
+        packing = Packing((model.num_tokens,) * len(batch), batch.pixel_values.device)
         scores: Tensor = model.network(batch.pixel_values, packing)
         return scores
 
@@ -274,7 +277,7 @@ def _processor(folder: Path, config: ModelConfig) -> ImageProcessor:
     return load_image_processor(folder, patches.image_size)
 
 
-def _shape(rows: Examples) -> dict[str, int]:
+def _shape(rows: Examples) -> dict[str, Any]:
     """The size and colours of the images that a model from scratch is made for, by a sample of the data."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, 50).astype(np.int64))
     images = [open_image(one["image"], _called(one)) for one in rows.fetch(chosen)]
