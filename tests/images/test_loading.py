@@ -111,10 +111,10 @@ def test_a_cache_changes_no_pixel_and_decodes_once(
     decodings.clear()
     cache = PixelCache(memory_bytes=memory, folder=tmp_path)
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(epochs(cache), expected, strict=True))
-    assert len(decodings) == len(cache) == 5
+    assert len(decodings) == cache.num_kept == 5
     assert not list(tmp_path.iterdir())  # the file has no name
     cache.close()
-    assert len(cache) == 0
+    assert cache.num_kept == 0
 
 
 def test_what_does_not_fit_is_decoded_anew(decodings: list[str | None], tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_what_does_not_fit_is_decoded_anew(decodings: list[str | None], tmp_path
         first, second = (load_pixels([encoded(1)], PROCESSOR, cache=cache, keys=[1]) for _ in range(2))
         assert torch.equal(first, second)
         assert len(decodings) == 2
-        assert len(cache) == 0
+        assert cache.num_kept == 0
 
 
 def test_large_images_are_not_kept_for_crops(decodings: list[str | None]) -> None:

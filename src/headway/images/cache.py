@@ -42,7 +42,9 @@ class PixelCache:
         self._end = 0
         self._lock = Lock()
 
-    def __len__(self) -> int:
+    @property
+    def num_kept(self) -> int:
+        """How many arrays are kept. Not `len`, by which an empty cache would be false."""
         return len(self._arrays) + len(self._places)
 
     def get(self, key: Hashable) -> NDArray[np.uint8] | None:
