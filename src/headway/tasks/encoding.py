@@ -127,6 +127,8 @@ def answer_examples(
     task: AnyTask, model: TaskModel, spec: Any, examples: Sequence[Example], settings: Settings
 ) -> list[Any]:
     """One answer per example, in their order: each in as many segments as the task wants, joined again."""
+    if not examples:
+        return []
     segmented = [task.segment(model, example, settings) for example in examples]
     segments = [segment for each in segmented for segment in each]
     encoded = task.encode(model, segments, targets=False)
