@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from benchmarks import data
-from tokenizers import Tokenizer
 
 __all__ = ["export_onnx", "onnx_runtime"]
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sentencepiece import SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from headway.errors import CheckpointError, library_errors
 from headway.tokenizers.tokenizer import FastTokenizer
-from tokenizers import Tokenizer
 
 Ask = Callable[..., Any]  # an answer of the fixture `ask`
 Refuse = Callable[..., str]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 
 import headway
-from tokenizers import Tokenizer
 
 
 @pytest.fixture

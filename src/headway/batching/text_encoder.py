@@ -1,6 +1,7 @@
 """Examples become token sequences."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,23 +27,15 @@ class TextEncoder:
         self._empty_id = next(index for index in stand_ins if index is not None)
 
     def encode(self, examples: Sequence[Example]) -> list[TokenSequence]:
-        """One token sequence an example, cut to `max_length`."""
+        """One token sequence per example, cut to `max_length`."""
         return [
             sequence if sequence.input_ids.size else self._filled(sequence)
             for sequence in self.tokenizer.encode(_texts(examples), self.max_length)
         ]
 
-    def measure(self, examples: Sequence[Example]) -> list[tuple[int, int]]:
-        """How long each example would be uncut, and how many of its tokens are unknown to the vocabulary."""
-        unknown = self.tokenizer.unknown_id
-        return [
-            (sequence.input_ids.size, 0 if unknown is None else int((sequence.input_ids == unknown).sum()))
-            for sequence in self.tokenizer.encode(_texts(examples))
-        ]
-
     def _filled(self, sequence: TokenSequence) -> TokenSequence:
         types = None if sequence.token_types is None else np.zeros(1, dtype=np.int64)
-        return TokenSequence(np.array([self._empty_id], dtype=np.int64), types)
+        return replace(sequence, input_ids=np.array([self._empty_id], dtype=np.int64), token_types=types)
 
 
 def _texts(examples: Sequence[Example]) -> list[Text]:

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenizers import AddedToken
+
 from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.family import all_families
 from headway.errors import CheckpointError
 from headway.files import read_json
 from headway.tokenizers.formats.vocabularies import ANY_CLASS, Languages, Side, Vocabulary, content
-from tokenizers import AddedToken
 
 __all__ = [
     "CONFIG",

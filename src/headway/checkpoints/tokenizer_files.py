@@ -8,6 +8,8 @@ from string import Formatter
 from typing import Any
 
 import tokenizers
+from tokenizers import AddedToken, processors
+
 from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.tokenizer_config import (
     CONFIG,
@@ -29,7 +31,6 @@ from headway.errors import CheckpointError, library_errors
 from headway.files import write_atomically
 from headway.tokenizers.formats.vocabularies import ANY_CLASS, LearnableVocabulary, Side, Vocabulary, content
 from headway.tokenizers.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
-from tokenizers import AddedToken, processors
 
 __all__ = ["has_tokenizer", "learn_tokenizer", "load_tokenizer", "save_tokenizer"]
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
+import tokenizers
 from numpy.typing import NDArray
 from sentencepiece import SentencePieceProcessor
 
-import tokenizers
 from headway.errors import library_errors
 
 __all__ = ["FastTokenizer", "SentencePieceTokenizer", "Text", "TokenSequence", "Tokenizer"]
@@ -18,7 +19,6 @@ __all__ = ["FastTokenizer", "SentencePieceTokenizer", "Text", "TokenSequence", "
 Text = str | tuple[str, str]
 """A text, or a pair of texts that the model reads together."""
 
-_NO_LIMIT = 2**62
 _TIDIED = [(f" {mark}", mark) for mark in ".?!,"] + [(" ' ", "'")]
 _TIDIED += [(f" {ending}", ending) for ending in ("n't", "'m", "'s", "'ve", "'re")]
 
@@ -35,6 +35,12 @@ class TokenSequence:
 
     *Shape:* (length,).
     """
+
+    full_length: int
+    """Tokens of the whole text, special tokens included: more than `input_ids` where the text was cut."""
+
+    num_unknown: int
+    """How many tokens of the whole text the vocabulary does not have."""
 
 
 class Tokenizer(Protocol):
@@ -58,7 +64,8 @@ class Tokenizer(Protocol):
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """Ids with special tokens, at most `max_length` of them; of a pair the longer text is cut first.
 
-        A text loses its end, or its beginning where the config's `truncation_side` is `left`.
+        A text loses its end, or its beginning where the config's `truncation_side` is `left`. Each text is tokenised
+        once, whole, so that the sequences also tell what the cut ones were like before.
         """
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
@@ -72,62 +79,67 @@ class FastTokenizer:
     """A tokenizer of the `tokenizers` library: all that one `tokenizer.json` describes."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
-        """Takes the tokenizer over: its padding and truncation are switched off, but for the side that is cut."""
+        """Take over the tokenizer: padding and truncation are switched off; the side that is cut is remembered."""
         self.config = dict(config or {})
-        self._whole = tokenizer
+        self._tokenizer = tokenizer
         if tokenizer.truncation and tokenizer.truncation["direction"] != "right":
             self.config.setdefault("truncation_side", tokenizer.truncation["direction"])
-        self._whole.no_padding()
-        self._whole.no_truncation()
-        # One that cuts, made when it is first asked for: switching one object to and fro is not safe among threads.
-        self._cutting: dict[int, tokenizers.Tokenizer] = {}
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
 
     @property
     def largest_id(self) -> int:
         """See `Tokenizer`."""
-        return max(self._whole.get_vocab().values(), default=-1)
+        return max(self._tokenizer.get_vocab().values(), default=-1)
 
     @property
     def unknown_id(self) -> int | None:
         """See `Tokenizer`."""
-        token = getattr(self._whole.model, "unk_token", None) or self.config.get("unk_token")
+        token = getattr(self._tokenizer.model, "unk_token", None) or self.config.get("unk_token")
         return None if token is None else self.id_of(token)
 
     def id_of(self, token: str) -> int | None:
         """See `Tokenizer`."""
-        return self._whole.token_to_id(token)
+        return self._tokenizer.token_to_id(token)
 
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
         with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
-            tokenizer = self._whole if max_length is None else self._cut_at(max_length)
             # The fast form leaves out character offsets, which nobody here reads.
-            encodings = tokenizer.encode_batch_fast(list(texts))
+            encodings = self._tokenizer.encode_batch_fast(list(texts))
+        unknown = self.unknown_id
         return [
-            TokenSequence(
-                np.array(encoding.ids, dtype=np.int64),
-                None if isinstance(text, str) else np.array(encoding.type_ids, dtype=np.int64),
-            )
+            self._sequence(encoding, isinstance(text, tuple), max_length, unknown)
             for text, encoding in zip(texts, encodings, strict=True)
         ]
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """See `Tokenizer`."""
         with library_errors("The model's tokenizer fails on ids", "Its files are damaged: fetch the model again."):
-            texts = self._whole.decode_batch([list(sequence) for sequence in sequences])
+            texts = self._tokenizer.decode_batch([list(sequence) for sequence in sequences])
         # For byte pairs the ecosystem ignores the setting: they keep the spaces that the text had.
-        return texts if isinstance(self._whole.model, tokenizers.models.BPE) else _tidied(texts, self.config)
+        return texts if isinstance(self._tokenizer.model, tokenizers.models.BPE) else _tidied(texts, self.config)
 
     def files(self) -> dict[str, bytes]:
         """See `Tokenizer`."""
-        return {"tokenizer.json": self._whole.to_str(pretty=True).encode()}
+        return {"tokenizer.json": self._tokenizer.to_str(pretty=True).encode()}
 
-    def _cut_at(self, max_length: int) -> tokenizers.Tokenizer:
-        if max_length not in self._cutting:
-            cutting = tokenizers.Tokenizer.from_str(self._whole.to_str())
-            cutting.enable_truncation(max_length, direction=self.config.get("truncation_side", "right"))
-            self._cutting[max_length] = cutting
-        return self._cutting[max_length]
+    def _sequence(
+        self, encoding: tokenizers.Encoding, is_pair: bool, max_length: int | None, unknown: int | None
+    ) -> TokenSequence:
+        ids, types = encoding.ids, encoding.type_ids if is_pair else None
+        full_length, num_unknown = len(ids), 0 if unknown is None else ids.count(unknown)
+        if max_length is not None and full_length > max_length:
+            for part in _cut_parts(encoding.sequence_ids, max_length, self.config):
+                del ids[part]
+                if types is not None:
+                    del types[part]
+        return TokenSequence(
+            np.array(ids, dtype=np.int64),
+            None if types is None else np.array(types, dtype=np.int64),
+            full_length,
+            num_unknown,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,8 +184,7 @@ class SentencePieceTokenizer:
 
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
-        limit = _NO_LIMIT if max_length is None else max(0, max_length - len(self.first) - len(self.last))
-        return [self._sequence(text, limit) for text in texts]
+        return [self._sequence(text, max_length) for text in texts]
 
     def decode(self, sequences: Iterable[Sequence[int]]) -> list[str]:
         """See `Tokenizer`."""
@@ -186,20 +197,17 @@ class SentencePieceTokenizer:
         """See `Tokenizer`."""
         return dict(self.written)
 
-    def _sequence(self, text: Text, limit: int) -> TokenSequence:
-        if isinstance(text, str):
-            kept, _ = self._cut(self._ids(text), [], limit)
-            ids = [*self.first, *kept, *self.last]
-            return TokenSequence(np.array(ids, dtype=np.int64), None)
-        one, other = self._cut(self._ids(text[0]), self._ids(text[1]), limit)
-        ids = [*self.first, *one, *other, *self.last]
-        return TokenSequence(np.array(ids, dtype=np.int64), np.zeros(len(ids), dtype=np.int64))
-
-    def _cut(self, one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:
-        if self.config.get("truncation_side") != "left":
-            return _cut_longer(one, other, limit)
-        one, other = _cut_longer(one[::-1], other[::-1], limit)
-        return one[::-1], other[::-1]
+    def _sequence(self, text: Text, max_length: int | None) -> TokenSequence:
+        bodies = [self._ids(part) for part in ([text] if isinstance(text, str) else text)]
+        full_length = len(self.first) + sum(map(len, bodies)) + len(self.last)
+        num_unknown = sum(part.count(self.unknown_id) for part in (self.first, *bodies, self.last))
+        if max_length is not None and full_length > max_length:
+            limit = max(0, max_length - len(self.first) - len(self.last))
+            lengths = _shortened([len(body) for body in bodies], limit)
+            for body, length in zip(bodies, lengths, strict=True):
+                del body[_cut_part(len(body), length, self.config)]
+        ids = np.array([*self.first, *chain.from_iterable(bodies), *self.last], dtype=np.int64)
+        return TokenSequence(ids, None if isinstance(text, str) else np.zeros_like(ids), full_length, num_unknown)
 
     def _ids(self, text: str) -> list[int]:
         ids: list[int] = []
@@ -234,11 +242,38 @@ def _tidied(texts: list[str], config: Mapping[str, Any]) -> list[str]:
     return texts
 
 
-def _cut_longer(one: list[int], other: list[int], limit: int) -> tuple[list[int], list[int]]:
-    """Both, together at most `limit` long: the longer is cut to the length of the shorter before both are."""
-    if len(one) + len(other) <= limit:
-        return one, other
-    shorter = min(len(one), len(other), limit // 2)
-    if len(one) <= len(other):
-        return one[:shorter], other[: limit - shorter]
-    return one[: limit - shorter], other[:shorter]
+def _cut_parts(owners: list[int | None], max_length: int, config: Mapping[str, Any]) -> list[slice]:
+    """What is cut so that at most `max_length` tokens stay, the last part first.
+
+    Args:
+        owners: For each token the text that it is from, 0 or 1; none for special tokens. *Length:* (length,).
+        max_length: Special tokens included.
+        config: The tokenizer's.
+    """
+    counts = [owners.count(0), owners.count(1)]
+    lengths = _shortened(counts, max(0, max_length - (len(owners) - sum(counts))))
+    starts = [owners.index(text) if count else 0 for text, count in enumerate(counts)]
+    parts = [
+        _cut_part(count, length, config, start) for start, count, length in zip(starts, counts, lengths, strict=True)
+    ]
+    return sorted(parts, key=lambda part: part.start, reverse=True)
+
+
+def _cut_part(count: int, length: int, config: Mapping[str, Any], start: int = 0) -> slice:
+    """Which of the `count` tokens of a text from `start` on are cut to leave `length`; see `Tokenizer.encode`."""
+    if config.get("truncation_side") == "left":
+        return slice(start, start + count - length)
+    return slice(start + length, start + count)
+
+
+def _shortened(lengths: list[int], limit: int) -> list[int]:
+    """The lengths of one or two texts, cut to at most `limit` together.
+
+    The longer text is cut to the length of the shorter before both are.
+    """
+    if sum(lengths) <= limit:
+        return lengths
+    if len(lengths) == 1:
+        return [limit]
+    shorter = min(*lengths, limit // 2)
+    return [shorter, limit - shorter] if lengths[0] <= lengths[1] else [limit - shorter, shorter]

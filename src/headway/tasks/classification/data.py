@@ -1,6 +1,7 @@
 """From files to split, checked examples."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 from headway.batching.text_encoder import TextEncoder
 from headway.errors import DataError
 from headway.examples.checks.label_checks import Finding, check
-from headway.examples.examples import Examples, make_examples
+from headway.examples.examples import Example, Examples, make_examples
 from headway.examples.fields import Columns, find_columns
 from headway.examples.labels import Labels, find_labels, is_labelled
 from headway.examples.splits import Splits, make_splits
@@ -35,7 +36,11 @@ class ClassificationData:
 
     def findings(self, encoder: TextEncoder) -> tuple[Finding, ...]:
         """What the checks say, with the tokenizer's view of lengths and unknown words."""
-        return check(self.splits, encoder.measure, encoder.max_length)
+
+        def lengths_of(examples: Sequence[Example]) -> list[tuple[int, int]]:
+            return [(sequence.full_length, sequence.num_unknown) for sequence in encoder.encode(examples)]
+
+        return check(self.splits, lengths_of, encoder.max_length)
 
     def fingerprint(self) -> str:
         """A number that changes when the rows, their labels or their split do."""

@@ -12,6 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
 from sentencepiece.sentencepiece_model_pb2 import ModelProto
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from headway.errors import CheckpointError, cut, library_errors
 from headway.tokenizers.formats.vocabularies import (
@@ -25,7 +26,6 @@ from headway.tokenizers.formats.vocabularies import (
     require_tokens,
 )
 from headway.tokenizers.tokenizer import SentencePieceTokenizer
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 __all__ = ["Piece", "SentencePieces", "SentencePiecesWithIds", "fairseq_pieces"]
 

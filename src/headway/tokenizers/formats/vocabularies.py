@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from headway.errors import CheckpointError, library_errors
-from headway.files import read_json
-from headway.tokenizers.tokenizer import SentencePieceTokenizer
 from tokenizers import (
     AddedToken,
     Tokenizer,
@@ -23,6 +20,10 @@ from tokenizers import (
     pre_tokenizers,
     trainers,
 )
+
+from headway.errors import CheckpointError, library_errors
+from headway.files import read_json
+from headway.tokenizers.tokenizer import SentencePieceTokenizer
 
 __all__ = [
     "ANY_CLASS",
