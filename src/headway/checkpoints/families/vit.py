@@ -4,7 +4,7 @@ from typing import Any
 
 from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.families.bert import model_settings
-from headway.checkpoints.family import Family
+from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Concat, Drop, Rename, Rule
 from headway.models.config import ClassificationHeadConfig, ModelConfig, PatchConfig, StackConfig
 
@@ -105,8 +105,21 @@ def _architecture(config: ConfigReader) -> ModelConfig:
     )
 
 
+def _from_scratch(size: Size, patches: PatchConfig) -> dict[str, Any]:
+    return {
+        "image_size": patches.image_size,
+        "patch_size": patches.patch_size,
+        "num_channels": patches.num_channels,
+        "hidden_size": size.d_model,
+        "intermediate_size": 4 * size.d_model,
+        "num_hidden_layers": size.num_layers,
+        "num_attention_heads": size.num_heads,
+    }
+
+
 FAMILY = Family(
     model_types={"vit": "ViT"},
+    from_scratch_images=_from_scratch,
     classifier="ForImageClassification",
     base="vit",
     architecture=_architecture,
