@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from headway.checkpoints.load import LoadedClassifier, load_classifier, load_language_model
+from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier, save_language_model
-from headway.checkpoints.scratch import SIZES, new_classifier, new_language_model
+from headway.checkpoints.scratch import SIZES, new_classifier, new_image_classifier, new_language_model
 from headway.checkpoints.tokenizer_files import learn_tokenizer, load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
 from headway.nn.packing import Packing
@@ -106,6 +108,37 @@ def test_a_new_model_that_writes_opens_in_transformers(task: str, tmp_path: Path
     assert load_tokenizer(tmp_path).files() == tokenizer.files()
 
 
-def test_a_size_that_there_is_not_is_refused(review_texts: list[str]) -> None:
-    with pytest.raises(CheckpointError, match=r"scratch:smal: there is no such size.*Did you mean scratch:small"):
+@pytest.mark.parametrize(("side", "shape"), [(28, (28, 4)), (30, (32, 4)), (64, (64, 8)), (65, (224, 16))])
+def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[int, int], tmp_path: Path) -> None:
+    from transformers import AutoImageProcessor, AutoModelForImageClassification
+
+    loaded, processor = new_image_classifier("scratch:tiny", side, label_names=("shoe", "shirt"))
+    patches = loaded.model.architecture.input_stack.patches
+    assert patches is not None
+    assert (patches.image_size, patches.patch_size) == shape
+    save_classifier(
+        tmp_path,
+        loaded.model,
+        config=loaded.config,
+        label_names=loaded.label_names,
+        multi=False,
+        image_processor=processor,
+    )
+    theirs, complaints = AutoModelForImageClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert not any(complaints.values())
+    pixels = torch.randint(256, (side, side, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    image = Image.fromarray(pixels.numpy())
+    again = load_classifier(tmp_path, input="image").model
+    with torch.no_grad():
+        their_pixels = AutoImageProcessor.from_pretrained(tmp_path, use_fast=False)(image, return_tensors="pt")
+        expected = theirs.eval()(**their_pixels).logits
+        actual = again(processor([image]), Packing([patches.num_tokens]))
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+    assert load_image_processor(tmp_path, image_size=patches.image_size) == processor
+
+
+def test_an_unknown_size_is_refused(review_texts: list[str]) -> None:
+    with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
         new_classifier("scratch:smal", "classification", review_texts, label_names=("a", "b"), multi=False)
+    with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
+        new_image_classifier("scratch:smal", 28, label_names=("a", "b"))

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
-from headway.tokenizers.tokenizer import Text, Tokenizer
+from headway.tokenizers.tokenizer import FastTokenizer, Text, Tokenizer
 
 
 def same_ids(ours: Tokenizer, theirs: Callable[..., dict[str, list[int]]], text: str, pair: str | None = None) -> None:
@@ -79,6 +80,30 @@ def test_nothing_is_padded_or_cut(ours: Tokenizer) -> None:
     """The published tokenizer.json pads and cuts to 128."""
     assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700])] == [3, 702]
     assert [len(item.input_ids) for item in ours.encode(["good", "word " * 700], max_length=9)] == [3, 9]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_texts_are_cut_as_the_library_cuts_them(
+    minilm_folder: Path, odd_texts: list[str], review_texts: list[str], side: str
+) -> None:
+    """And what was cut is still counted: each text is tokenised once, whole."""
+    texts: list[Text] = [*odd_texts, *review_texts[:100]]
+    texts += list(zip(texts, reversed(texts), strict=True))
+    ours = FastTokenizer(
+        tokenizers.Tokenizer.from_file(str(minilm_folder / "tokenizer.json")), {"truncation_side": side}
+    )
+    theirs = tokenizers.Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
+    theirs.no_padding()
+    theirs.no_truncation()
+    whole = [encoding.ids for encoding in theirs.encode_batch(texts)]
+    for max_length in (3, 4, 5, 16, 64):
+        theirs.enable_truncation(max_length, direction=side)
+        for text, cut, uncut, actual in zip(
+            texts, theirs.encode_batch(texts), whole, ours.encode(texts, max_length), strict=True
+        ):
+            assert actual.input_ids.tolist() == cut.ids, text
+            assert actual.token_types is None or actual.token_types.tolist() == cut.type_ids
+            assert (actual.full_length, actual.num_unknown) == (len(uncut), uncut.count(ours.unknown_id))
 
 
 @pytest.mark.parametrize("inside", [True, False], ids=["tokenizer.json", "tokenizer_config.json"])

@@ -159,8 +159,13 @@ def test_the_side_that_is_cut_is_read(name: str, tmp_path: Path, train: Callable
         warnings.simplefilter("ignore")
         theirs = AutoTokenizer.from_pretrained(tmp_path)
     text = "good phone, bad screen and nothing else"
-    [actual] = load_tokenizer(tmp_path).encode([text], max_length=7)
+    ours = load_tokenizer(tmp_path)
+    [actual] = ours.encode([text], max_length=7)
     assert actual.input_ids.tolist() == theirs(text, truncation=True, max_length=7)["input_ids"]
+    [unknown] = ours.encode([f"𒐪 {text}"], max_length=3)  # which is cut off, and counted all the same
+    whole = theirs(f"𒐪 {text}")["input_ids"]
+    assert (unknown.full_length, unknown.num_unknown) == (len(whole), whole.count(ours.unknown_id))
+    assert unknown.num_unknown > 0
 
 
 def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Callable[..., bytes]) -> None:

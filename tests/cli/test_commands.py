@@ -213,7 +213,7 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--model", "scratch:huge"], "scratch:huge: there is no such size"),
+        (["--model", "scratch:huge"], "scratch:huge: unknown size"),
         (["--model", "scratch:tiny", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
         (["--model", "minilm", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
         (["--model", "minilm", "--set", "freeze_layers=7"], "freeze_layers = 7: this model has 6 blocks"),

@@ -27,17 +27,17 @@ def read_model(folder: Path) -> None:
     """Everything that reads a model folder, each on its own."""
     import torch
 
-    from headway.checkpoints.load import load_classifier, load_language_model
+    from headway.checkpoints.load import Input, load_classifier, load_language_model
     from headway.checkpoints.model_facts import inspect_model
     from headway.checkpoints.tokenizer_files import load_tokenizer
     from headway.nn.packing import Packing
 
-    images = folder.name == "model-vit"
+    input: Input = "image" if folder.name == "model-vit" else "text"
 
     def use_classifier() -> None:
-        model = load_classifier(folder, images=images).model
+        model = load_classifier(folder, input=input).model
         reader = model.architecture.input_stack
-        if not images and reader.vocabulary_size > 2 and reader.max_positions > 2:
+        if input == "text" and reader.vocabulary_size > 2 and reader.max_positions > 2:
             model(torch.tensor([0, 1, 2]), Packing([3]))
 
     def use_writer() -> None:
@@ -48,7 +48,7 @@ def read_model(folder: Path) -> None:
     _each(
         lambda: inspect_model(folder),
         use_classifier,
-        lambda: load_classifier(folder, label_names=["a", "b"], images=images),
+        lambda: load_classifier(folder, label_names=["a", "b"], input=input),
         use_writer,
         lambda: load_tokenizer(folder),
     )

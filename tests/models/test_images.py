@@ -40,7 +40,7 @@ def logits(ours: LoadedClassifier, images: Tensor) -> Tensor:
 
 
 def test_images_give_the_same_logits_and_gradients(random_image_folder: Path) -> None:
-    theirs, ours = oracle(random_image_folder), load_classifier(random_image_folder, images=True)
+    theirs, ours = oracle(random_image_folder), load_classifier(random_image_folder, input="image")
     images = random_images(ours)
     expected, actual = theirs(pixel_values=images).logits, logits(ours, images)
     torch.testing.assert_close(actual, expected, **CLOSE)
@@ -62,7 +62,7 @@ def test_images_give_the_same_logits_and_gradients(random_image_folder: Path) ->
 def test_saved_by_us_it_sees_the_same_in_transformers(random_image_folder: Path, tmp_path: Path) -> None:
     from transformers import AutoImageProcessor
 
-    ours = load_classifier(random_image_folder, images=True)
+    ours = load_classifier(random_image_folder, input="image")
     patches = ours.model.architecture.input_stack.patches
     if patches.num_channels != 3:
         pytest.skip("images are prepared in colour")
@@ -78,7 +78,7 @@ def test_saved_by_us_it_sees_the_same_in_transformers(random_image_folder: Path,
     again = load_image_processor(saved, image_size=patches.image_size)
     with torch.no_grad():
         expected = theirs(**their_processor(image, return_tensors="pt")).logits
-        torch.testing.assert_close(logits(load_classifier(saved, images=True), again([image])), expected, **CLOSE)
+        torch.testing.assert_close(logits(load_classifier(saved, input="image"), again([image])), expected, **CLOSE)
     assert [theirs.config.id2label[index] for index in range(len(names))] == names
 
 
@@ -88,6 +88,6 @@ def test_a_model_of_images_is_no_model_of_texts(random_image_folder: Path) -> No
 
 
 def test_images_of_another_size_are_refused(random_image_folder: Path) -> None:
-    ours = load_classifier(random_image_folder, images=True)
+    ours = load_classifier(random_image_folder, input="image")
     with pytest.raises(ValueError, match="but the model reads"):
         logits(ours, random_images(ours)[..., :-1])

@@ -46,10 +46,10 @@ def test_a_model_of_another_task_trains_with_a_head_of_its_own(
     torch.manual_seed(0)
     theirs = kind(draw_config(kind.config_class.model_type, random.Random(name)))
     theirs.save_pretrained(tmp_path)
-    images = name.startswith(("ViT", "DeiT"))
+    input = "image" if name.startswith(("ViT", "DeiT")) else "text"
     with pytest.raises(CheckpointError, match=r"is not a classifier: .* Choose a classifier, or train it"):
-        load_classifier(tmp_path, images=images)
-    ours = load_classifier(tmp_path, label_names=("left", "right", "none"), images=images)
+        load_classifier(tmp_path, input=input)
+    ours = load_classifier(tmp_path, label_names=("left", "right", "none"), input=input)
     assert "classification_head.weight" in ours.fresh
     table = all_families()[ours.family].table(ours.model.architecture)
     stored = {table.current_name(name): weight for name, weight in theirs.state_dict().items()}

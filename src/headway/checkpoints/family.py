@@ -15,7 +15,7 @@ from headway.checkpoints import families
 from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, shown
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.errors import CheckpointError
-from headway.models.config import ModelConfig
+from headway.models.config import ModelConfig, PatchConfig
 from headway.tokenizers.formats.vocabularies import Vocabulary
 from headway.tokenizers.tokenizer import Tokenizer
 
@@ -31,7 +31,7 @@ class Size:
     d_model: int
     num_heads: int
     vocabulary_size: int = 0
-    """Tokens at most; texts that do not give so many make fewer."""
+    """Tokens at most, of a model of texts; texts that do not give so many make fewer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ class Family:
     """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
     that have no default."""
 
-    images_from_scratch: Callable[[Size, int, int], dict[str, Any]] | None = None
-    """For the family whose shape new models of images take: a size, the height and width of an image in pixels, and its
-    colours → the keys of `config.json` that have no default."""
+    from_scratch_images: Callable[[Size, PatchConfig], dict[str, Any]] | None = None
+    """For the family whose shape image classifiers from scratch take: a size and what the images are cut into → the
+    keys of `config.json` that have no default."""
 
     def class_name(self, model_type: str, architecture: ModelConfig) -> str:
         """The ecosystem's class of a model that is built: it has one head."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 from headway.checkpoints.config_reader import checkpoint_error
 from headway.checkpoints.family import Family, family_of, read_architecture
 from headway.checkpoints.label_config import StoredLabels, is_classifier, read_labels
-from headway.checkpoints.tokenizer_files import has_tokenizer
 from headway.checkpoints.transfer import Checkpoint, load_weights
 from headway.checkpoints.weights import find_weight_files, open_weights
 from headway.errors import CheckpointError
@@ -23,6 +22,7 @@ from headway.models.language_model import LanguageModel
 from headway.nn.layers import init_linear_normal
 
 __all__ = [
+    "Input",
     "LoadedClassifier",
     "LoadedLanguageModel",
     "classifier_architecture",
@@ -32,6 +32,9 @@ __all__ = [
     "load_language_model",
     "read_model_config",
 ]
+
+Input = Literal["text", "image"]
+"""What a classifier reads."""
 
 _HEAD = "classification_head"
 _POOLER = "pooler"
@@ -68,8 +71,6 @@ def read_model_config(folder: Path) -> dict[str, Any]:
         problems.append("no config.json, which says what kind of model it is.")
     problems += find_weight_files(folder)[1]
     if problems:
-        if not has_tokenizer(folder):
-            problems.append("no tokenizer (tokenizer.json or vocab.txt).")
         raise checkpoint_error(folder, problems)
     return read_json(folder / "config.json")
 
@@ -81,7 +82,7 @@ def load_classifier(
     multi: bool = False,
     dropouts: Mapping[str, float] | None = None,
     allow_fresh_pooler: bool = True,
-    images: bool = False,
+    input: Input = "text",
 ) -> LoadedClassifier:
     """Read a classifier, or a base model that shall become one.
 
@@ -95,14 +96,14 @@ def load_classifier(
         multi: Whether several labels may be true at once; read from the folder when `label_names` is None.
         dropouts: Shares to zero in training other than the checkpoint's; the arguments of `ModelConfig.with_dropout`.
         allow_fresh_pooler: Whether a pooler that the checkpoint lacks may start fresh, with `label_names` given.
-        images: Whether it shall read images instead of texts.
+        input: What it shall read.
 
     Raises:
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
     """
     folder = Path(folder)
     config, family, architecture = _read_settings(folder, dropouts)
-    _require_kind(folder, config, architecture, images=images)
+    _require_kind(folder, config, architecture, input)
     stored_labels = read_labels(config, folder / "config.json")
     architecture = architecture.classifying()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
@@ -132,14 +133,14 @@ def load_classifier(
     )
 
 
-def classifier_architecture(folder: Path, *, images: bool = False) -> ModelConfig:
-    """The settings of a model that is to classify texts, or images, read in no time: its weights are not looked at.
+def classifier_architecture(folder: Path, input: Input = "text") -> ModelConfig:
+    """The settings of a model that is to classify texts or images, read quickly: its weights are not looked at.
 
     Raises:
-        CheckpointError: The folder is no model, or one that cannot classify them.
+        CheckpointError: The folder is no model, or one that cannot classify such inputs.
     """
     config, _, architecture = _read_settings(folder, None)
-    _require_kind(folder, config, architecture, images=images)
+    _require_kind(folder, config, architecture, input)
     return architecture.classifying()
 
 
@@ -239,15 +240,15 @@ def _has_any(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> bool:
     return any(checkpoint.has(name, weight) for name, weight in weights.items())
 
 
-def _require_kind(folder: Path, config: Mapping[str, Any], architecture: ModelConfig, *, images: bool) -> None:
+def _require_kind(folder: Path, config: Mapping[str, Any], architecture: ModelConfig, input: Input) -> None:
     if architecture.head is None:
         raise CheckpointError(
             f"{folder / 'config.json'}: this model ({config['model_type']}) writes text; classifying with it is not "
             "supported. Choose an encoder, such as bert-base-uncased."
         )
-    if (architecture.input_stack.patches is not None) != images:
-        kinds = ("images", "texts") if not images else ("texts", "images")
-        raise CheckpointError(f"{folder}: this model reads {kinds[0]}, not {kinds[1]}. Choose another model.")
+    actual: Input = "text" if architecture.input_stack.patches is None else "image"
+    if actual != input:
+        raise CheckpointError(f"{folder}: this model reads {actual}s, not {input}s. Choose another model.")
 
 
 def _require_classifier(folder: Path, labels: StoredLabels, has_head: bool) -> None:

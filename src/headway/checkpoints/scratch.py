@@ -11,11 +11,20 @@ from headway.checkpoints.tokenizer_files import learn_tokenizer
 from headway.errors import CheckpointError
 from headway.images.processor import ImageProcessor
 from headway.models.classifier import Classifier
-from headway.models.config import ModelConfig
+from headway.models.config import ModelConfig, PatchConfig
 from headway.models.language_model import LanguageModel
 from headway.tokenizers.tokenizer import Tokenizer
 
-__all__ = ["SIZES", "is_scratch", "new_architecture", "new_classifier", "new_image_classifier", "new_language_model"]
+__all__ = [
+    "IMAGE_SIZES",
+    "SIZES",
+    "is_scratch",
+    "new_architecture",
+    "new_classifier",
+    "new_image_architecture",
+    "new_image_classifier",
+    "new_language_model",
+]
 
 _PREFIX = "scratch:"
 
@@ -24,15 +33,19 @@ SIZES = {
     "small": Size(num_layers=4, d_model=512, num_heads=8, vocabulary_size=2**14),
     "base": Size(num_layers=12, d_model=768, num_heads=12, vocabulary_size=2**15),
 }
-"""Of texts: the first two as in Turc et al. 2019 (https://arxiv.org/abs/1908.08962), base as in Devlin et al. 2019."""
+"""The first two as in Turc et al. 2019 (https://arxiv.org/abs/1908.08962), the last as in Devlin et al. 2019."""
 
 
 IMAGE_SIZES = {
-    "tiny": Size(num_layers=6, d_model=128, num_heads=4),
+    "tiny": Size(num_layers=4, d_model=128, num_heads=4),
     "small": Size(num_layers=12, d_model=384, num_heads=6),
     "base": Size(num_layers=12, d_model=768, num_heads=12),
 }
-"""Of images. The last two as in Touvron et al. 2021 (https://arxiv.org/abs/2012.12877)."""
+"""Of image classifiers. The first learns small images in minutes on a CPU; the others are as in Touvron et al. 2021
+(https://arxiv.org/abs/2012.12877)."""
+
+_PATCHES = ((32, 4), (64, 8))  # (longest side, patch size) of small images; all others are resized to 224
+_LARGE = PatchConfig(image_size=224, patch_size=16)
 
 
 def is_scratch(model: str | Path) -> bool:
@@ -46,8 +59,6 @@ def new_architecture(model: str, task: str) -> ModelConfig:
     Raises:
         CheckpointError: There is no such size.
     """
-    if task == "image_classification":
-        return _new_of_images(model, 224, 3, None)[1]
     return _new(model, task, ("a",), None)[1]
 
 
@@ -80,6 +91,50 @@ def new_classifier(
     return loaded, tokenizer
 
 
+def new_image_classifier(
+    model: str,
+    side: int,
+    *,
+    label_names: Sequence[str],
+    multi: bool = False,
+    dropouts: Mapping[str, float] | None = None,
+) -> tuple[LoadedClassifier, ImageProcessor]:
+    """An image classifier, its weights drawn as by `new_classifier`, and what prepares its images.
+
+    Small images keep their size and are cut into small patches; larger ones are resized to 224 pixels.
+
+    Args:
+        model: `scratch:` and a size.
+        side: Longest side of the training images, in pixels.
+        label_names: The labels that it shall tell apart, in the order of its scores.
+        multi: Whether several labels may be true at once.
+        dropouts: As in `load_classifier`.
+
+    Raises:
+        CheckpointError: There is no such size.
+    """
+    config, architecture = _new_image_config(model, side)
+    network = Classifier(architecture.with_dropout(**(dropouts or {})).classifying(), len(label_names))
+    network.init_weights()
+    model_type, size = config["model_type"], config["image_size"]
+    processor = ImageProcessor(
+        kind=f"{all_families()[model_type].model_types[model_type]}ImageProcessor",
+        resize=(size, size),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+    return LoadedClassifier(network.eval(), model_type, config, tuple(label_names), multi, fresh=()), processor
+
+
+def new_image_architecture(model: str, side: int) -> ModelConfig:
+    """The settings of an image classifier from scratch, for images of which the longest side has `side` pixels.
+
+    Raises:
+        CheckpointError: There is no such size.
+    """
+    return _new_image_config(model, side)[1]
+
+
 def new_language_model(
     model: str, task: str, texts: Iterable[str], *, dropouts: Mapping[str, float] | None = None
 ) -> tuple[LoadedLanguageModel, Tokenizer]:
@@ -88,49 +143,6 @@ def new_language_model(
     network = LanguageModel(architecture.generative())
     network.init_weights()
     return LoadedLanguageModel(network.eval(), config["model_type"], config), tokenizer
-
-
-def new_image_classifier(
-    model: str,
-    *,
-    image_size: int,
-    num_channels: int,
-    label_names: Sequence[str],
-    multi: bool,
-    dropouts: Mapping[str, float] | None = None,
-) -> tuple[LoadedClassifier, ImageProcessor]:
-    """A classifier of images with weights drawn by its family's rule, and what prepares its images.
-
-    Args:
-        model: `scratch:` and a size.
-        image_size: Height and width of the images that it reads, in pixels.
-        num_channels: Their colours: 3, or 1 for grey.
-        label_names: As in `new_classifier`.
-        multi: As in `new_classifier`.
-        dropouts: As in `load_classifier`.
-
-    Raises:
-        CheckpointError: There is no such size.
-    """
-    config, architecture = _new_of_images(model, image_size, num_channels, dropouts)
-    network = Classifier(architecture.classifying(), len(label_names))
-    network.init_weights()
-    loaded = LoadedClassifier(network.eval(), config["model_type"], config, tuple(label_names), multi, fresh=())
-    half = (0.5,) * num_channels
-    processor = ImageProcessor(
-        kind="ViTImageProcessor", resize=(image_size, image_size), mean=half, std=half, channels=num_channels
-    )
-    return loaded, processor
-
-
-def _new_of_images(
-    model: str, image_size: int, num_channels: int, dropouts: Mapping[str, float] | None
-) -> tuple[dict[str, Any], ModelConfig]:
-    size = _size(model, IMAGE_SIZES)
-    model_type, family = next((name, one) for name, one in all_families().items() if one.images_from_scratch)
-    assert family.images_from_scratch is not None
-    config = {"model_type": model_type, **family.images_from_scratch(size, image_size, num_channels)}
-    return config, read_architecture(family, config, Path("config.json")).with_dropout(**(dropouts or {}))
 
 
 def _new(
@@ -144,9 +156,23 @@ def _new(
     return config, architecture, tokenizer
 
 
-def _family_for(task: str) -> tuple[str, Family]:
-    """The `model_type` and the family that a new model for the task takes the shape of."""
-    return next((name, family) for name, family in all_families().items() if task in family.from_scratch)
+def _new_image_config(model: str, side: int) -> tuple[dict[str, Any], ModelConfig]:
+    size, patches = _size(model, IMAGE_SIZES), _patches_for(side)
+    model_type, keys = next(
+        (name, family.from_scratch_images(size, patches))
+        for name, family in all_families().items()
+        if family.from_scratch_images is not None
+    )
+    config = {"model_type": model_type, **keys}
+    return config, read_architecture(all_families()[model_type], config, Path("config.json"))
+
+
+def _patches_for(side: int) -> PatchConfig:
+    """What images are cut into: patches small enough for what they show, few enough to be learned quickly."""
+    for longest, patch in _PATCHES:
+        if side <= longest:
+            return PatchConfig(image_size=-(-max(side, patch) // patch) * patch, patch_size=patch)
+    return _LARGE
 
 
 def _size(model: str, sizes: Mapping[str, Size]) -> Size:
@@ -156,3 +182,8 @@ def _size(model: str, sizes: Mapping[str, Size]) -> Size:
         hint = f" Did you mean {_PREFIX}{close[0]}?" if close else ""
         raise CheckpointError(f"{model}: unknown size; choose from {', '.join(sizes)}.{hint}")
     return sizes[name]
+
+
+def _family_for(task: str) -> tuple[str, Family]:
+    """The `model_type` and the family that a new model for the task takes the shape of."""
+    return next((name, family) for name, family in all_families().items() if task in family.from_scratch)

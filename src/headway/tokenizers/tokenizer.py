@@ -260,7 +260,7 @@ def _cut_parts(owners: list[int | None], max_length: int, config: Mapping[str, A
 
 
 def _cut_part(count: int, length: int, config: Mapping[str, Any], start: int = 0) -> slice:
-    """Which of the `count` tokens of a text that begins at `start` are cut to leave `length`; see `Tokenizer.encode`."""
+    """Which of the `count` tokens of a text from `start` on are cut to leave `length`; see `Tokenizer.encode`."""
     if config.get("truncation_side") == "left":
         return slice(start, start + count - length)
     return slice(start + length, start + count)

@@ -105,22 +105,21 @@ def _architecture(config: ConfigReader) -> ModelConfig:
     )
 
 
-def _from_scratch(size: Size, image_size: int, num_channels: int) -> dict[str, Any]:
-    """Small images are cut into small patches: about fifty tokens are enough to learn from, and soon computed."""
+def _from_scratch(size: Size, patches: PatchConfig) -> dict[str, Any]:
     return {
+        "image_size": patches.image_size,
+        "patch_size": patches.patch_size,
+        "num_channels": patches.num_channels,
         "hidden_size": size.d_model,
         "intermediate_size": 4 * size.d_model,
         "num_hidden_layers": size.num_layers,
         "num_attention_heads": size.num_heads,
-        "image_size": image_size,
-        "patch_size": 16 if image_size >= 112 else max(2, round(image_size / 7)),
-        "num_channels": num_channels,
     }
 
 
 FAMILY = Family(
-    images_from_scratch=_from_scratch,
     model_types={"vit": "ViT"},
+    from_scratch_images=_from_scratch,
     classifier="ForImageClassification",
     base="vit",
     architecture=_architecture,
