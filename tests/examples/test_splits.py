@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from headway.examples.text_keys import letters
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,6 @@ from headway.examples.examples import make_examples
 from headway.examples.fields import find_columns
 from headway.examples.labels import find_labels
 from headway.examples.splits import make_splits
-from headway.examples.text_keys import letters
 from headway.sources.read import read
 
 

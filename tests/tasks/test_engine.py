@@ -1,10 +1,10 @@
 """Answers do not depend on how the work is shared out."""
 
+import headway.tasks.classification.engine as engine
 import numpy as np
 import pytest
 import torch
 
-import headway.tasks.classification.engine as engine
 from headway.examples.examples import Example
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-
 from headway.tasks.classification.loss import Loss, balanced_weights
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.3, -0.2]])

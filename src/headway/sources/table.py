@@ -43,6 +43,8 @@ class Places:
     def number(self, index: int) -> int:
         """The number of row `index` within its file, counted from 1, with those that were skipped."""
         index += self.offset
+        if self.rows_are_files:
+            return index + 1
         if self.numbers is not None:
             return int(self.numbers[index, 0])
         return index - self.starts[bisect.bisect_right(self.starts, index) - 1] + 1

@@ -14,7 +14,7 @@ from headway.batching.batch import Batch, Encoded
 from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
 from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.scratch import new_architecture, new_image_classifier
+from headway.checkpoints.scratch import new_image_architecture, new_image_classifier
 from headway.device import Precision, choose_precision
 from headway.evaluation.label_baselines import linear_baseline
 from headway.evaluation.label_details import Shown
@@ -46,9 +46,6 @@ from headway.tasks.task import BaselineAnswers, Match, ModelSource
 from headway.training.optimizer import freeze
 
 __all__ = ["ImageClassification", "ImageClassifier"]
-
-_SMALL_SIDE = 48
-"""Images up to this size are taken as they are by a model from scratch; larger ones are resized to 224 pixels."""
 
 _BASELINE_SIDE = 32
 """Logistic regression on pixels sees images of this size."""
@@ -104,9 +101,9 @@ class ImageClassification(LabelTask[ImageClassifier]):
     def check_model(self, source: ModelSource, settings: Settings) -> None:
         """Refuse what does not classify images, or does not have so many layers."""
         if source.folder is None:
-            config = new_architecture(source.name, self.name)
+            config = new_image_architecture(source.name, side=224)
         else:
-            config = classifier_architecture(source.folder, images=True)
+            config = classifier_architecture(source.folder, input="image")
         freeze(empty_classifier(config, num_labels=2), settings.training.freeze_layers)
 
     def preferred(self, source: ModelSource) -> dict[str, Any]:
@@ -124,7 +121,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
             "dropouts": dropouts(settings),
         }
         if source.folder is None:
-            loaded, processor = new_image_classifier(source.name, **known, **_shape(rows))
+            loaded, processor = new_image_classifier(source.name, _longest_side(rows), **known)
             parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
             size = processor.output_size or (0, 0)
             note = (
@@ -132,7 +129,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
                 f"for images of {size[1]} × {size[0]} pixels. A pretrained checkpoint needs far fewer examples."
             )
         else:
-            loaded = load_classifier(source.folder, images=True, **known)
+            loaded = load_classifier(source.folder, input="image", **known)
             processor = _processor(source.folder, loaded.model.architecture)
             note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
         augmentation = augmentation_of(settings.augmentation)
@@ -152,7 +149,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
     ) -> tuple[LabelSpec, ImageClassifier]:
         """A trained classifier."""
-        loaded = load_classifier(folder, images=True)
+        loaded = load_classifier(folder, input="image")
         network = loaded.model.to(device)
         if precision == "int8":
             quantize(network)
@@ -277,13 +274,11 @@ def _processor(folder: Path, config: ModelConfig) -> ImageProcessor:
     return load_image_processor(folder, patches.image_size)
 
 
-def _shape(rows: Examples) -> dict[str, Any]:
-    """The size and colours of the images that a model from scratch is made for, by a sample of the data."""
+def _longest_side(rows: Examples) -> int:
+    """The usual longest side of an image in pixels, by a sample of the data: a model from scratch is made for it."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, 50).astype(np.int64))
-    images = [open_image(one["image"], _called(one)) for one in rows.fetch(chosen)]
-    side = int(np.median([max(image.size) for image in images]))
-    grey = all(image.mode in ("1", "L") for image in images)
-    return {"image_size": max(8, side) if side <= _SMALL_SIDE else 224, "num_channels": 1 if grey else 3}
+    images = (open_image(one["image"], _called(one)) for one in rows.fetch(chosen))
+    return int(np.median([max(image.size) for image in images]))
 
 
 def _pixels(rows: Examples) -> NDArray[np.float32]:
