@@ -14,7 +14,8 @@ from torch.nn.functional import cross_entropy
 from benchmarks.lengths import Batch, draw_batch
 from headway.checkpoints.load import load_classifier, load_language_model
 from headway.models.classifier import Classifier
-from headway.models.language_model import LanguageModel, shift_right
+from headway.models.language_model import LanguageModel
+from headway.models.shift import shift_right
 from headway.nn.packing import Packing
 
 __all__ = ["FAMILIES", "VOCABULARY", "Ours", "Pair", "Theirs", "draw_pair", "draw_texts"]

@@ -13,7 +13,8 @@ from headway.checkpoints.family import all_families
 from headway.checkpoints.load import LoadedLanguageModel, load_language_model
 from headway.checkpoints.save import save_language_model
 from headway.errors import CheckpointError
-from headway.models.language_model import LanguageModel, shift_right
+from headway.models.language_model import LanguageModel
+from headway.models.shift import shift_right
 from headway.nn.packing import Packing
 from headway.tokenizers.tokenizer import FastTokenizer
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from headway.models.config import ClassificationHeadConfig, ModelConfig
-from headway.models.language_model import shift_right
+from headway.models.shift import shift_right
 from headway.models.stack import Stack
 from headway.nn.dropout import Dropout
 from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm

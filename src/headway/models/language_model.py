@@ -12,7 +12,7 @@ from headway.nn.layers import ACTIVATIONS, init_linear_normal, make_norm
 from headway.nn.packing import Packing
 from headway.nn.rows import Rows
 
-__all__ = ["LMHead", "LanguageModel", "shift_right"]
+__all__ = ["LMHead", "LanguageModel"]
 
 
 class LMHead(nn.Module):
@@ -93,23 +93,3 @@ class LanguageModel(nn.Module):
     def init_weights(self) -> None:
         """Draw every weight from PyTorch's default generator, by the paper's rule."""
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
-
-
-def shift_right(target_ids: Tensor, packing: Packing, start_id: int | None) -> Tensor:
-    """What the decoder reads while it learns to write the target: a start token, then all but the target's last.
-
-    This is the only place where targets are shifted.
-
-    *Shape:* (tokens,) → (tokens,)
-
-    Args:
-        target_ids: Ids of the targets.
-        packing: Where they start.
-        start_id: The start token; none: each target's own last token.
-    """
-    shifted = target_ids.roll(1)
-    firsts = packing.offsets[:-1].long()
-    if start_id is None:
-        return shifted.index_copy(0, firsts, target_ids.index_select(0, packing.lasts()))
-    shifted[firsts] = start_id
-    return shifted

@@ -1,9 +1,13 @@
 """Multi-head attention: the projections around the formula, for a sequence's own tokens and for another's."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from torch import Tensor, nn
 
 from headway.nn.attention import attention
 from headway.nn.attention.bias import AttentionBias
+from headway.nn.attention.formula import attention_weights
 from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.cache import LayerStep
 from headway.nn.linear import Linear
@@ -11,7 +15,7 @@ from headway.nn.packing import Packing
 from headway.nn.positions import Rotation, rotate
 from headway.nn.rows import Rows
 
-__all__ = ["CrossAttention", "SelfAttention"]
+__all__ = ["CrossAttention", "SelfAttention", "record_weights"]
 
 
 class SelfAttention(nn.Module):
@@ -38,6 +42,8 @@ class SelfAttention(nn.Module):
         self.pattern = pattern
         self.scale = scale
         self.dropout = dropout
+        self.recorder: list[list[Tensor]] | None = None
+        """Where `record_weights` looks on."""
         self.query_key_value = Linear(d_model, 3 * width, bias)
         self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
 
@@ -106,6 +112,9 @@ class SelfAttention(nn.Module):
         pattern: AttentionPattern,
         bias: AttentionBias | None,
     ) -> Tensor:
+        if self.recorder is not None:
+            weights = attention_weights(query, key, queries, keys, pattern=pattern, bias=bias, scale=self.scale)
+            self.recorder.append(weights)
         attended = attention(
             query,
             key,
@@ -140,6 +149,8 @@ class CrossAttention(nn.Module):
         self.num_heads = num_heads
         self.scale = scale
         self.dropout = dropout
+        self.recorder: list[list[Tensor]] | None = None
+        """Where `record_weights` looks on."""
         self.query = Linear(d_model, width, bias)
         self.key_value = Linear(memory_width, 2 * width, bias)
         self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
@@ -167,10 +178,27 @@ class CrossAttention(nn.Module):
         probability = self.dropout if self.training else 0.0
         key, value = key_value
         queries = packing.grouped(len(memory_packing))
+        if self.recorder is not None:
+            weights = attention_weights(query, key, queries, memory_packing, scale=self.scale)
+            self.recorder.append(weights)
         attended = attention(
             query, key, value, queries, memory_packing, scale=self.scale, dropout_probability=probability
         )
         return self.output(attended.flatten(1))
+
+
+@contextmanager
+def record_weights(layer: SelfAttention | CrossAttention) -> Iterator[list[list[Tensor]]]:
+    """Write down a layer's attention weights: for each of its calls, (heads, query_len, key_len) per sequence.
+
+    The formula computes them once more, without dropout. Self-attention with a cache is not recorded. The last block of
+    a model that reads one row has only that row's weights, over the keys that it sees.
+    """
+    layer.recorder = []
+    try:
+        yield layer.recorder
+    finally:
+        layer.recorder = None
 
 
 def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:

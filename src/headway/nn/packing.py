@@ -1,13 +1,16 @@
 """Sequences of different lengths as one tensor, without padding."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from functools import cached_property
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 __all__ = ["Packing", "outliving"]
+
+Kept = TypeVar("Kept")
 
 
 def outliving() -> AbstractContextManager[None]:
@@ -27,6 +30,7 @@ class Packing:
     def __init__(self, lengths: Iterable[int], device: torch.device | str = "cpu") -> None:
         self.lengths: tuple[int, ...] = tuple(lengths)
         self.device = torch.device(device)
+        self._kept: dict[Hashable, Any] = {}
         if any(length < 1 for length in self.lengths):
             raise ValueError(f"every sequence needs at least one token, got lengths {self.lengths}")
 
@@ -41,6 +45,13 @@ class Packing:
 
     def __repr__(self) -> str:
         return f"Packing({list(self.lengths)}, device={str(self.device)!r})"
+
+    def keep(self, made_for: Hashable, make: Callable[[], Kept]) -> Kept:
+        """What `make` gives, made once: for tensors that all layers share and that go when the batch goes."""
+        if made_for not in self._kept:
+            self._kept[made_for] = make()
+        kept: Kept = self._kept[made_for]
+        return kept
 
     @property
     def num_tokens(self) -> int:
@@ -109,7 +120,10 @@ class Packing:
 
         *Shape:* (tokens, …) → (sequences, …)
         """
-        return torch.stack([rows.mean(0) for rows in packed.split(self.lengths)])
+        lengths = self.offsets.diff()
+        sequences = torch.arange(len(self), device=self.device).repeat_interleave(lengths, output_size=self.num_tokens)
+        sums = packed.new_zeros(len(self), *packed.shape[1:]).index_add(0, sequences, packed)
+        return sums / lengths.view(-1, *[1] * (packed.dim() - 1))
 
     def select(self, sequences: list[int]) -> tuple["Packing", Tensor]:
         """Some sequences in any order, one perhaps more than once: their packing, and their rows in this one's tensor.

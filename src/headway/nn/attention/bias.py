@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from headway.nn.attention.blocks import BlockLayout, EqualRun, masks_in
+from headway.nn.attention.blocks import BlockLayout, EqualRun
 
 __all__ = ["AttentionBias", "bias_part"]
 
@@ -27,7 +27,7 @@ class AttentionBias:
         """
         if (layout, dtype) not in self._by_block:
             scores, blocks = self.scores.to(dtype), list[Tensor]()
-            for run, own, mask in zip(layout.runs, layout.members, masks_in(layout, dtype), strict=True):
+            for run, own, mask in zip(layout.runs, layout.members, layout.masks_in(dtype), strict=True):
                 block = bias_part(scores, own, run)
                 blocks.append(block if mask is None else block + mask)
             self._by_block[layout, dtype] = blocks

@@ -7,8 +7,7 @@ lengths differ, the shorter are filled up inside the block and masked. Nothing o
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor
 from headway.nn.attention.pattern import EVERYWHERE, AttentionPattern
 from headway.nn.packing import Packing, outliving
 
-__all__ = ["BlockLayout", "EqualRun", "HeadBlocks", "block_layout", "equal_runs", "masks_in"]
+__all__ = ["BlockLayout", "EqualRun", "HeadBlocks", "block_layout", "equal_runs"]
 
 MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
@@ -124,6 +123,16 @@ class BlockLayout:
     queries: HeadBlocks
     keys: HeadBlocks
 
+    _masks: dict[torch.dtype, list[Tensor | None]] = field(default_factory=dict, init=False)
+
+    def masks_in(self, dtype: torch.dtype) -> list[Tensor | None]:
+        """The masks in another precision: in half, what is unseen is as low as can be and finite."""
+        if dtype not in self._masks:
+            with outliving():
+                lowest = torch.finfo(dtype).min / 2
+                self._masks[dtype] = [None if mask is None else mask.to(dtype).clamp_min(lowest) for mask in self.masks]
+        return self._masks[dtype]
+
     @property
     def members(self) -> list[list[int]]:
         """The sequences of each block."""
@@ -142,10 +151,11 @@ def block_layout(
         num_heads: Heads of each row.
         pattern: Which keys each query sees.
     """
-    return _block_layout(queries, keys, num_heads, pattern, keys.device)
+    # The layers of a model share one, for as long as the batch lives.
+    made_for = ("block layout", queries.lengths, num_heads, pattern)
+    return keys.keep(made_for, lambda: _block_layout(queries, keys, num_heads, pattern, keys.device))
 
 
-@lru_cache(maxsize=16)  # the blocks of a model share one
 def _block_layout(
     queries: Packing, keys: Packing, num_heads: int, pattern: AttentionPattern, device: torch.device
 ) -> BlockLayout:
@@ -166,18 +176,11 @@ def _block_layout(
     return BlockLayout(order, runs, masks, query_blocks, key_blocks)
 
 
-@lru_cache(maxsize=16)
-def masks_in(layout: BlockLayout, dtype: torch.dtype) -> list[Tensor | None]:
-    """The blocks' masks in another precision: in half, what is unseen is as low as can be and finite."""
-    with outliving():
-        lowest = torch.finfo(dtype).min / 2
-        return [None if mask is None else mask.to(dtype).clamp_min(lowest) for mask in layout.masks]
-
-
-@lru_cache(maxsize=16)
 def equal_runs(queries: Packing, keys: Packing) -> list[EqualRun]:
     """Put neighbouring sequences of the same lengths into blocks: nothing is filled up, and nothing is moved."""
-    return _runs(zip(queries.lengths, keys.lengths, strict=True), lambda scores: min(scores, MOST_SCORES))
+    pairs = zip(queries.lengths, keys.lengths, strict=True)
+    made_for = ("equal runs", queries.lengths)
+    return keys.keep(made_for, lambda: _runs(pairs, lambda scores: min(scores, MOST_SCORES)))
 
 
 def _most_on_a_cpu(scores: int) -> float:

@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from headway.nn.attention.bias import AttentionBias
-from headway.nn.attention.blocks import HeadBlocks, block_layout, masks_in
+from headway.nn.attention.blocks import HeadBlocks, block_layout
 from headway.nn.attention.pattern import AttentionPattern
 from headway.nn.packing import Packing
 
@@ -73,7 +73,7 @@ def fused_attention(
     layout = block_layout(queries, keys, 1, pattern)
     sides = zip((query, key, value), (layout.queries, layout.keys, layout.keys), strict=True)
     blocks = [side.split(_Fill.apply(rows.flatten(1)[:, None], side)) for rows, side in sides]
-    added = masks_in(layout, query.dtype) if bias is None else bias.by_block(layout, query.dtype)
+    added = layout.masks_in(query.dtype) if bias is None else bias.by_block(layout, query.dtype)
     attended = []
     with fused_kernels(query.device):
         for *block, mask in zip(*blocks, added, strict=True):
