@@ -121,7 +121,8 @@ def _read(
             except DataError as error:
                 policy.report(f"{name}, row {number}", str(error).rstrip("."))
         given += len(inputs)
-        yield inputs
+        if inputs:
+            yield inputs
     if policy.count and not given:
         raise policy.seen().all_of(name)
 
@@ -131,9 +132,9 @@ def _text_of(row: dict[str, object], columns: Columns) -> Text:
     for name in columns.texts:
         value = row.get(name)
         if value is None:
-            raise DataError(f"{name!r} is {'empty' if name in row else 'missing'}. Fill it in")
+            raise DataError(f"{name!r} is empty or missing. Fill it in")
         if isinstance(value, list | dict):
-            raise DataError(f"{name!r} holds a {'list' if isinstance(value, list) else 'object'}, not a text. Mend it")
+            raise DataError(f"{name!r} holds a {'list' if isinstance(value, list) else 'object'}, not a text. Fix it")
         parts.append(str(value))
     return parts[0] if len(parts) == 1 else (parts[0], parts[1])
 
