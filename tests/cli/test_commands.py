@@ -87,7 +87,7 @@ def test_rows_that_a_prediction_skips_are_listed_and_the_others_keep_their_numbe
     words = ["predict", trained, "--input", tmp_path / "odd.jsonl"]
     refused = headway_command(*words)
     assert refused.returncode == 2
-    assert "odd.jsonl, row 2: 'text' is missing. Fill it in, or leave such rows out with --skip-bad-rows." in (
+    assert "odd.jsonl, row 2: 'text' is empty or missing. Fill it in, or leave such rows out with --skip-bad-rows." in (
         refused.stderr
     )
     done = headway_command(*words, "--skip-bad-rows")
@@ -95,7 +95,12 @@ def test_rows_that_a_prediction_skips_are_listed_and_the_others_keep_their_numbe
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(answer["row"], answer["text"]) for answer in answers] == [(1, "a good one"), (6, "the last one")]
     assert "4 rows could not be read and were skipped." in done.stderr
-    for bad in ("row 2: 'text' is missing", "row 3: 'text' is empty", "row 4: 'text' holds a list", "row 5 (line 5)"):
+    for bad in (
+        "row 2: 'text' is empty or missing",
+        "row 3: 'text' is empty",
+        "row 4: 'text' holds a list",
+        "row 5 (line 5)",
+    ):
         assert bad in done.stderr
 
 

@@ -1,7 +1,9 @@
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import tempfile
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from headway.sources.read import read
 
 ROWS = [("I love it", "pos"), ("Terrible, really", "neg"), ('She said "fine"\nand left', "pos")]
 TEXTS = [text for text, _ in ROWS]
+PACKED = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
 
 
 def texts_of(table):
@@ -42,7 +45,7 @@ def test_line_numbers_count_the_lines_within_quoted_texts(write):
     assert table.where(1) == "reviews.csv, row 2 (line 5)"
 
 
-@pytest.mark.parametrize("ending", [".gz", ""])
+@pytest.mark.parametrize("ending", ["", *PACKED])
 @pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "ndjson", "json", "parquet"])
 def test_every_format_gives_the_same_rows(write, write_parquet, kind, ending):
     if kind == "parquet":
@@ -53,9 +56,17 @@ def test_every_format_gives_the_same_rows(write, write_parquet, kind, ending):
         content = text.getvalue().encode()
     else:
         content = "".join(json.dumps({"text": a, "label": b}) + "\n" for a, b in ROWS).encode()
-    table = read(write(f"reviews.{kind}{ending}", gzip.compress(content) if ending else content))["train"]
+    table = read(write(f"reviews.{kind}{ending}", PACKED[ending](content) if ending else content))["train"]
     assert texts_of(table) == TEXTS
     assert table.values("label", [2, 0]) == ["pos", "pos"]
+
+
+@pytest.mark.parametrize("ending", PACKED)
+@pytest.mark.parametrize("keep", [slice(-20), slice(40)])
+def test_a_damaged_compressed_file_is_one_sentence(write, ending, keep):
+    content = PACKED[ending](("text,label\n" + "".join(f"text {i**7},a\n" for i in range(5000))).encode())
+    with pytest.raises(DataError, match="the compressed file is damaged or cut short"):
+        read(write(f"a.csv{ending}", content[keep] if keep.stop < 0 else content[:40] + bytes(60)))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
