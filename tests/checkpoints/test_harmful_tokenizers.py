@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
 from headway.errors import CheckpointError, library_errors
-from headway.tokenizers.tokenizer import FastTokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
 
 Ask = Callable[..., Any]  # an answer of the fixture `ask`
 Refuse = Callable[..., str]

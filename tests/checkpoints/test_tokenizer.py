@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from headway.checkpoints.tokenizer_files import load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
-from headway.tokenizers.tokenizer import FastTokenizer, Text, Tokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
+from headway.tokenizers.tokenizer import Text, Tokenizer
 
 
 def same_ids(ours: Tokenizer, theirs: Callable[..., dict[str, list[int]]], text: str, pair: str | None = None) -> None:

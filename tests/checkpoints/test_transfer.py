@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from headway.checkpoints.config_reader import read_json
 from headway.checkpoints.family import all_families, read_architecture
 from headway.checkpoints.load import empty_classifier
 from headway.checkpoints.rules import WeightTable
 from headway.checkpoints.transfer import Checkpoint, load_weights
 from headway.checkpoints.weights import open_weights
 from headway.errors import CheckpointError
+from headway.files import read_json
 
 
 def test_all_weights_without_a_rule_are_listed_beside_what_they_leave_over(folder: Path) -> None:

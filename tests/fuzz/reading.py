@@ -57,7 +57,7 @@ def read_model(folder: Path) -> None:
 def read_texts(folder: Path) -> None:
     """A folder of a tokenizer, for both sides and with a language, and texts through it."""
     from headway.checkpoints.tokenizer_files import has_tokenizer, load_tokenizer
-    from headway.tokenizers.formats.vocabularies import Side
+    from headway.tokenizers.formats.base import Side
 
     def use(side: Side, language: str | None) -> None:
         tokenizer = load_tokenizer(folder, side=side, language=language)

@@ -16,7 +16,7 @@ from headway.errors import CheckpointError
 from headway.models.language_model import LanguageModel
 from headway.models.shift import shift_right
 from headway.nn.packing import Packing
-from headway.tokenizers.tokenizer import FastTokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
 
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}
 # Logits of these wide models reach 20: one unit in the last place of a product of other shapes is 2e-6 of that.

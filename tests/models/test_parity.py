@@ -15,7 +15,7 @@ from headway.checkpoints.load import LoadedClassifier, load_classifier
 from headway.checkpoints.save import save_classifier
 from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.nn.packing import Packing
-from headway.tokenizers.tokenizer import FastTokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
 
 LOGITS = {"atol": 1e-5, "rtol": 1e-5}
 BATCH = {"atol": 1e-6, "rtol": 1e-6}

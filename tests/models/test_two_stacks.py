@@ -17,7 +17,7 @@ from headway.errors import CheckpointError
 from headway.models.classifier import Classifier
 from headway.nn.linear import quantize
 from headway.nn.packing import Packing
-from headway.tokenizers.tokenizer import FastTokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
 
 Write = Callable[[Path, str, int], None]
 CLOSE = {"atol": 1e-5, "rtol": 1e-5}

@@ -16,7 +16,7 @@ from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, sh
 from headway.checkpoints.rules import Rule, WeightTable
 from headway.errors import CheckpointError
 from headway.models.config import ModelConfig, PatchConfig
-from headway.tokenizers.formats.vocabularies import Vocabulary
+from headway.tokenizers.formats.base import TokenizerFormat
 from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["Family", "Size", "all_families", "family_of", "read_architecture", "sub_family"]
@@ -66,7 +66,7 @@ class Family:
     """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
     can be a part of a composed model."""
 
-    tokenizers: Mapping[str, Callable[[ConfigReader], Vocabulary]] = field(default_factory=dict)
+    tokenizers: Mapping[str, Callable[[ConfigReader], TokenizerFormat]] = field(default_factory=dict)
     """Its tokenizer classes (without the ending Fast), the usual one first: `tokenizer_config.json` → its form."""
 
     text_part: str = ""

@@ -11,7 +11,7 @@ from headway.checkpoints.config_reader import ConfigReader, checkpoint_error, sh
 from headway.checkpoints.family import all_families
 from headway.errors import CheckpointError
 from headway.files import read_json
-from headway.tokenizers.formats.vocabularies import ANY_CLASS, Languages, Side, Vocabulary, content
+from headway.tokenizers.formats.base import ANY_CLASS, Languages, Side, TokenizerFormat, content
 
 __all__ = [
     "CONFIG",
@@ -59,12 +59,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def tokenizer_classes() -> dict[str, Callable[[ConfigReader], Vocabulary]]:
+def tokenizer_classes() -> dict[str, Callable[[ConfigReader], TokenizerFormat]]:
     """The tokenizer classes that a family knows: how each reads its `tokenizer_config.json`."""
     return {name: form for family in all_families().values() for name, form in family.tokenizers.items()}
 
 
-def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, Vocabulary | None]:
+def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, TokenizerFormat | None]:
     """The tokenizer's class and its form; none for a class that no family knows.
 
     Raises:
@@ -125,7 +125,7 @@ def _usual_class(model: Mapping[str, Any]) -> str | None:
     return own if own in family.tokenizers else next(iter(family.tokenizers), None)
 
 
-def is_complete(folder: Path, form: Vocabulary) -> bool:
+def is_complete(folder: Path, form: TokenizerFormat) -> bool:
     """Whether the folder holds all the files of a form."""
     return all((folder / name).is_file() for name in form.files)
 

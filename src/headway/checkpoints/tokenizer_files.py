@@ -29,8 +29,10 @@ from headway.checkpoints.tokenizer_config import (
 )
 from headway.errors import CheckpointError, library_errors
 from headway.files import write_atomically
-from headway.tokenizers.formats.vocabularies import ANY_CLASS, LearnableVocabulary, Side, Vocabulary, content
-from headway.tokenizers.tokenizer import FastTokenizer, SentencePieceTokenizer, Tokenizer
+from headway.tokenizers.fast_tokenizer import FastTokenizer
+from headway.tokenizers.formats.base import ANY_CLASS, LearnableFormat, Side, TokenizerFormat, content
+from headway.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
+from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["has_tokenizer", "learn_tokenizer", "load_tokenizer", "save_tokenizer"]
 
@@ -112,7 +114,7 @@ def learn_tokenizer(name: str, texts: Iterable[str], size: int) -> Tokenizer:
         CheckpointError: There is not enough text to learn from.
     """
     form = tokenizer_classes()[name](ConfigReader({}))
-    assert isinstance(form, LearnableVocabulary), f"a {name} is only read"
+    assert isinstance(form, LearnableFormat), f"a {name} is only read"
     with library_errors("No vocabulary can be learned from these texts", "Give more, or take a trained model."):
         tokenizer = form.learn(texts, size)
     special = special_tokens(Path(CONFIG), form.special, {})
@@ -147,7 +149,7 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
     write_atomically(folder / SPECIAL_TOKENS_MAP, _json(special))
 
 
-def _check_roles(folder: Path, form: Vocabulary, tokens: Mapping[str, str]) -> None:
+def _check_roles(folder: Path, form: TokenizerFormat, tokens: Mapping[str, str]) -> None:
     wanted = {*form.needs, *(name for _, name, _, _ in Formatter().parse(form.single + form.pair) if name)}
     absent = next((role for role in sorted(wanted - {"language"}) if role not in tokens), None)
     if absent is not None:
@@ -159,7 +161,7 @@ def _check_roles(folder: Path, form: Vocabulary, tokens: Mapping[str, str]) -> N
 
 def _from_one_file(
     folder: Path,
-    form: Vocabulary | None,
+    form: TokenizerFormat | None,
     config: dict[str, Any],
     special: Mapping[str, AddedToken],
     tokens: Mapping[str, str],
@@ -197,7 +199,7 @@ def _from_one_file(
 
 def _from_vocabulary(
     folder: Path,
-    form: Vocabulary,
+    form: TokenizerFormat,
     config: dict[str, Any],
     special: Mapping[str, AddedToken],
     tokens: Mapping[str, str],
@@ -223,7 +225,7 @@ def _from_vocabulary(
 def _finished(
     folder: Path,
     tokenizer: tokenizers.Tokenizer,
-    form: Vocabulary,
+    form: TokenizerFormat,
     config: dict[str, Any],
     added: Mapping[int, AddedToken],
     special: Mapping[str, AddedToken],
@@ -304,7 +306,9 @@ def _check_pieces(folder: Path, built: SentencePieceTokenizer, added: Mapping[in
     _check_ids(folder, added, built.id_of)
 
 
-def _put_around(folder: Path, tokenizer: tokenizers.Tokenizer, form: Vocabulary, tokens: Mapping[str, str]) -> None:
+def _put_around(
+    folder: Path, tokenizer: tokenizers.Tokenizer, form: TokenizerFormat, tokens: Mapping[str, str]
+) -> None:
     """Have the tokenizer put its form's special tokens around texts."""
     templates = [template.format_map(tokens) for template in (form.single, form.pair)]
     used = {word.partition(":")[0] for template in templates for word in template.split()} - {"$A", "$B"}
@@ -333,7 +337,7 @@ def _check_ids(folder: Path, added: Mapping[int, AddedToken], id_of: Callable[[s
             )
 
 
-def _nothing_to_read(folder: Path, name: str, form: Vocabulary | None) -> CheckpointError:
+def _nothing_to_read(folder: Path, name: str, form: TokenizerFormat | None) -> CheckpointError:
     if form is not None:
         lacking = [name for name in form.files if not (folder / name).is_file()]
         return CheckpointError(

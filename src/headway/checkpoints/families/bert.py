@@ -8,7 +8,7 @@ from headway.checkpoints.family import Family, Size
 from headway.checkpoints.rules import Alias, Concat, Copy, Drop, Optional, Rename, Rule
 from headway.models.config import ClassificationHeadConfig, LMHeadConfig, ModelConfig, StackConfig
 from headway.nn.layers import Activation
-from headway.tokenizers.formats.vocabularies import WordPieces
+from headway.tokenizers.formats.wordpiece import WordPieces
 from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "encoder_config",
     "encoder_settings",
     "head_dropout",
-    "language_head_rules",
+    "lm_head_rules",
     "model_config",
     "model_settings",
     "word_pieces",
@@ -159,9 +159,7 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
     return encoder_config(architecture.input_stack) | model_config(architecture) | causal_decoder_config(architecture)
 
 
-def language_head_rules(
-    architecture: ModelConfig, transform: str, norm: str, decoder: str, bias: str
-) -> tuple[Rule, ...]:
+def lm_head_rules(architecture: ModelConfig, transform: str, norm: str, decoder: str, bias: str) -> tuple[Rule, ...]:
     """The names of a head that scores words, spare in a model without one."""
     head = architecture.lm_head
     copies: tuple[Rule, ...] = ()
@@ -215,7 +213,7 @@ def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     return (
         *block_rules("bert"),
         Alias("pooler", "bert.pooler"),
-        *language_head_rules(
+        *lm_head_rules(
             architecture,
             "cls.predictions.transform.dense",
             "cls.predictions.transform.LayerNorm",

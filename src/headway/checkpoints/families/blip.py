@@ -8,7 +8,7 @@ from headway.checkpoints.families.bert import (
     block_rules,
     encoder_config,
     encoder_settings,
-    language_head_rules,
+    lm_head_rules,
     word_pieces,
 )
 from headway.checkpoints.family import Family
@@ -114,7 +114,7 @@ _IMAGE_RULES: tuple[Rule, ...] = (
 def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     text = (
         *block_rules("bert"),
-        *language_head_rules(
+        *lm_head_rules(
             architecture,
             "cls.predictions.transform.dense",
             "cls.predictions.transform.LayerNorm",

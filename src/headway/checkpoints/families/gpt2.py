@@ -6,7 +6,7 @@ from headway.checkpoints.config_reader import ACTIVATION_NAMES, ConfigReader
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Alias, Drop, Optional, Rename, Rule, Transpose
 from headway.models.config import ClassificationHeadConfig, LMHeadConfig, ModelConfig, StackConfig
-from headway.tokenizers.formats.vocabularies import ByteLevelPieces
+from headway.tokenizers.formats.byte_level import ByteLevelPieces
 
 __all__ = ["FAMILY", "byte_level_pieces"]
 

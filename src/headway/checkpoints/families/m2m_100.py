@@ -5,8 +5,8 @@ from headway.checkpoints.families.bart import model_config, model_rules, read_mo
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop
 from headway.models.config import ModelConfig
+from headway.tokenizers.formats.base import FAIRSEQ_TOKENS, Languages
 from headway.tokenizers.formats.sentencepiece import SentencePieces, SentencePiecesWithIds, fairseq_pieces
-from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
 __all__ = ["FAMILY"]
 

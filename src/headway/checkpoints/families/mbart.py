@@ -6,8 +6,8 @@ from headway.checkpoints.config_reader import ConfigReader
 from headway.checkpoints.families.bart import model_config, model_rules, read_head, read_model
 from headway.checkpoints.family import Family
 from headway.models.config import ModelConfig
+from headway.tokenizers.formats.base import FAIRSEQ_TOKENS, Languages
 from headway.tokenizers.formats.sentencepiece import SentencePieces, fairseq_pieces
-from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, Languages
 
 __all__ = ["FAMILY"]
 

@@ -14,15 +14,16 @@ from headway.checkpoints.families.bert import (
     encoder_config,
     encoder_settings,
     head_dropout,
-    language_head_rules,
+    lm_head_rules,
     model_config,
     model_settings,
 )
 from headway.checkpoints.family import Family
 from headway.checkpoints.rules import Drop, Rename, Rule
 from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
+from headway.tokenizers.formats.base import FAIRSEQ_TOKENS
+from headway.tokenizers.formats.byte_level import ByteLevelPieces
 from headway.tokenizers.formats.sentencepiece import Piece, SentencePieces, fairseq_pieces
-from headway.tokenizers.formats.vocabularies import FAIRSEQ_TOKENS, ByteLevelPieces
 
 __all__ = ["FAMILY", "byte_level_pieces", "multilingual_pieces"]
 
@@ -97,7 +98,7 @@ def _french_pieces(config: ConfigReader) -> SentencePieces:
 def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     return (
         *block_rules("roberta"),
-        *language_head_rules(architecture, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
+        *lm_head_rules(architecture, "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias"),
         # A pooler that the classifier does not use.
         Drop("pooler"),
         Drop("roberta.pooler"),

@@ -15,17 +15,17 @@ from sentencepiece.sentencepiece_model_pb2 import ModelProto
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from headway.errors import CheckpointError, cut, library_errors
-from headway.tokenizers.formats.vocabularies import (
+from headway.tokenizers.formats.base import (
     FAIRSEQ_TOKENS,
-    LearnableVocabulary,
+    LearnableFormat,
     Side,
-    Vocabulary,
+    TokenizerFormat,
     content,
     read_bytes,
     read_ids,
     require_tokens,
 )
-from headway.tokenizers.tokenizer import SentencePieceTokenizer
+from headway.tokenizers.sentencepiece_tokenizer import SentencePieceTokenizer
 
 __all__ = ["Piece", "SentencePieces", "SentencePiecesWithIds", "fairseq_pieces"]
 
@@ -38,7 +38,7 @@ _RESERVED = 5  # more pieces than any family replaces
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentencePieces(LearnableVocabulary):
+class SentencePieces(LearnableFormat):
     """One SentencePiece model (Kudo & Richardson 2018), rebuilt for the faster library: unigram or byte pairs."""
 
     file: str
@@ -63,11 +63,11 @@ class SentencePieces(LearnableVocabulary):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """See `Vocabulary`."""
+        """See `TokenizerFormat`."""
         return (self.file,)
 
     def build(self, folder: Path, tokens: Mapping[str, str], side: Side) -> Tokenizer:
-        """See `Vocabulary`."""
+        """See `TokenizerFormat`."""
         file = folder / self.file
         self._require_usual(file, tokens, ["unk_token"])
         built = self._from_model(read_bytes(file), file, tokens)
@@ -98,7 +98,7 @@ class SentencePieces(LearnableVocabulary):
         return tokenizer
 
     def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
-        """See `Vocabulary`."""
+        """See `TokenizerFormat`."""
         model = read.model
         if not isinstance(model, models.Unigram | models.BPE):
             return None
@@ -139,7 +139,7 @@ class SentencePieces(LearnableVocabulary):
         return tokenizer
 
     def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
-        """See `LearnableVocabulary`."""
+        """See `LearnableFormat`."""
         none = [("", 0.0)] * _RESERVED
         added = len(self.pieces(none)) - len(none)
         model = io.BytesIO()
@@ -156,7 +156,7 @@ class SentencePieces(LearnableVocabulary):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SentencePiecesWithIds(Vocabulary):
+class SentencePiecesWithIds(TokenizerFormat):
     """SentencePiece models that only cut, beside a `vocab.json` that gives the pieces their ids."""
 
     source: str
@@ -176,12 +176,12 @@ class SentencePiecesWithIds(Vocabulary):
 
     @property
     def files(self) -> tuple[str, ...]:
-        """See `Vocabulary`."""
+        """See `TokenizerFormat`."""
         names = ("vocab.json", self.source, self.target, self.target_ids)
         return tuple(dict.fromkeys(name for name in names if name))
 
     def build(self, folder: Path, tokens: Mapping[str, str], side: Side) -> SentencePieceTokenizer:
-        """See `Vocabulary`."""
+        """See `TokenizerFormat`."""
         file = folder / ((self.target_ids if side == "target" else None) or "vocab.json")
         ids = read_ids(file)
         require_tokens(file, ids, [tokens["unk_token"], tokens["eos_token"]])
