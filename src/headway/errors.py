@@ -5,11 +5,11 @@ HeadwayError                 the run failed                        exit status 1
 │   ├── SettingsError        an unknown or impossible setting
 │   ├── DataError            a file of examples that cannot be used
 │   └── CheckpointError      a model that cannot be read
-├── TrainingError            the training itself cannot go on      exit status 1
+├── TrainingError            the training itself cannot continue   exit status 1
 └── Interrupted              Ctrl-C or SIGTERM; the state is saved exit status 130
 
 Every message says what is wrong, where (file, row, key), and what to do about it, in one or a few plain sentences:
-the command line prints it as it stands, without a traceback.
+the command line prints it as it is, without a traceback.
 """
 
 from collections.abc import Iterator
@@ -58,7 +58,7 @@ class CheckpointError(UserError):
 
 
 class TrainingError(HeadwayError):
-    """Training cannot go on: the loss stays non-finite, the disk is full, memory is exhausted."""
+    """Training cannot continue: the loss stays non-finite, the disk is full, memory is exhausted."""
 
 
 class Interrupted(HeadwayError):  # noqa: N818 - an interruption is not an error of anyone's

@@ -89,7 +89,7 @@ class ConfigReader:
         return self._number(key, default, math.ulp(0.0), sys.float_info.max, "a number above 0")
 
     def numbers(self, key: str, default: float, length: int, *, above: float = -math.inf) -> tuple[float, ...]:
-        """`length` finite numbers above `above`; or one, which then stands for all of them."""
+        """`length` finite numbers above `above`; or one, which then counts for all of them."""
         value = self._get(key, default)
         items = value if isinstance(value, list) else [value] * length
         numbers = tuple(float(item) for item in items if _is_finite(item) and item > above)

@@ -3,7 +3,7 @@
 A pattern names a tensor, or a module and everything in it. `{n}` stands for one part of a dotted name, `{path*}` for
 one or more; what a placeholder matched in one pattern is substituted in the other. The first rule that matches counts.
 
-A mapping rule never copies values itself. It says where each of the checkpoint's tensors lies inside ours, as a view of
+A mapping rule never copies values itself. It says where each of the checkpoint's tensors is inside ours, as a view of
 our memory: loading copies into the view, saving copies out of it, and so one table serves both ways.
 """
 
@@ -196,12 +196,12 @@ class WeightTable:
         return next((original for original in originals if original), None)
 
     def copies(self, name: str) -> list[str]:
-        """Under which names the weight with this current name is written once more."""
+        """The names under which the weight with this current name is also written."""
         copies = (_translated(name, copy.of, copy.name) for copy in self._copies if copy.written)
         return [copy for copy in copies if copy]
 
     def views(self, ours: str, tensor: Tensor) -> dict[str, Tensor]:
-        """Where the checkpoint's tensors lie in `tensor`, our weight called `ours`: their name → a view of it.
+        """Where the checkpoint's tensors are in `tensor`, our weight called `ours`: their name → a view of it.
 
         Raises:
             LookupError: The family's table says nothing about `ours`.

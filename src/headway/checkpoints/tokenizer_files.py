@@ -61,7 +61,7 @@ def load_tokenizer(
 ) -> Tokenizer:
     """The tokenizer of a model folder, with padding and truncation off.
 
-    The vocabulary lies in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
+    The vocabulary is in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
     `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one that goes with the
     model's family. The rest follows from the settings of that class; a `tokenizer.json` without a class, or with a
     model that its class does not write, is taken as it is.

@@ -167,7 +167,7 @@ def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: C
 
 
 def _module(name: str) -> str:
-    """The outermost module that a weight lies in."""
+    """The outermost module that contains a weight."""
     return name.partition(".")[0]
 
 

@@ -35,7 +35,7 @@ _SAFETENSORS_READABLE = ("F32", "F16", "BF16", "F64")
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that lies in a file."""
+    """A tensor in a file."""
 
     file: Path
     shape: tuple[int, ...]

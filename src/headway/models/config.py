@@ -287,13 +287,13 @@ class ModelConfig:
 
     @property
     def padding_id(self) -> int | None:
-        """`pad_id` where the vocabulary has it: a family's usual one may lie beyond a small vocabulary."""
+        """`pad_id` where the vocabulary has it: a family's usual one may be beyond a small vocabulary."""
         stacks = [stack for stack in (self.encoder, self.decoder) if stack is not None and stack.patches is None]
         return self.pad_id if all(self.pad_id < stack.vocabulary_size for stack in stacks) else None
 
     @property
     def input_stack(self) -> StackConfig:
-        """The stack that reads what the user gives: the encoder, or a decoder that stands alone."""
+        """The stack that reads the user's input: the encoder, or a decoder without one."""
         stack = self.encoder or self.decoder
         assert stack is not None, "a model has a stack"
         return stack

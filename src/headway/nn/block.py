@@ -45,7 +45,7 @@ class Block(nn.Module):
             cross_attention: The second, in a decoder that reads a memory.
             feed_forward: The last.
             make_norm: Makes a norm; each sublayer has one.
-            pre_norm: Where it stands.
+            pre_norm: Whether norms come before the sublayers.
             first_norm: Whether self-attention has one at all.
             attention_dropout: Dropout of the attentions' outputs.
             feed_forward_dropout: Dropout of the feed-forward layer's output.

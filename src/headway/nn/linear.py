@@ -66,7 +66,7 @@ class Int8Linear(nn.Module):
         return self.in_features * self.out_features + (0 if self._bias is None else self.out_features)
 
     def _peaks(self, input: Tensor) -> Tensor:
-        """Divisor of each token, so that it lies in the grid. *Shape:* (tokens, in_features) → (tokens, 1)."""
+        """Divisor of each token, so that it fits the grid. *Shape:* (tokens, in_features) → (tokens, 1)."""
         highest = input.amax(-1, keepdim=True)
         if self.lowest is not None:
             return highest.clamp_min_(1)
@@ -123,7 +123,7 @@ def _unpack(packed: object) -> tuple[Tensor, Tensor]:
 
 
 def _largest_pairs(weight: Tensor) -> Tensor:
-    """The largest weight of each output, or sum of two neighbours: what 127 stands for.
+    """The largest weight of each output, or sum of two neighbours: what 127 represents.
 
     AVX2 adds two neighbouring products in sixteen bits (`vpmaddubsw`) and silently saturates: with
     inputs up to 255, two weights of the same sign may sum to 128 at most.

@@ -21,7 +21,7 @@ class TokenSequence:
     """Ids with the special tokens. *Shape:* (length,)."""
 
     token_types: NDArray[np.int64] | None
-    """0 in the first text, 1 in the second where the model tells them apart; none for single texts.
+    """0 in the first text, 1 in the second where the model distinguishes them; none for single texts.
 
     *Shape:* (length,).
     """

@@ -197,7 +197,7 @@ def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float])
     Args:
         pairs: How many queries and keys each sequence has.
         most_filled: How many scores a block may have when it is filled up, given how many its sequences have; a
-            sequence that has more stands alone.
+            sequence that has more is a block of its own.
     """
     runs = [EqualRun(0, 0, 0)]
     scores = 0

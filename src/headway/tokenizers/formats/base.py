@@ -93,7 +93,7 @@ class TokenizerFormat(ABC):
     """Where a `tokenizer.json`'s special tokens around texts come from: `single` and `pair`, or its own template."""
 
     comes_first: ClassVar[bool] = False
-    """Whether its files are read even where a `tokenizer.json` lies beside them."""
+    """Whether its files are read even where there is a `tokenizer.json` too."""
 
     fixed_tokens: ClassVar[bool] = False
     """Whether the ecosystem's class has its special tokens at fixed places, whatever the folder names."""
