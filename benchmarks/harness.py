@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["Arm", "Comparison", "Figures", "environment", "run_arm", "run_rounds"]
 
 ROOT = Path(__file__).parents[1]
-PEERS = ("torch", "transformers", "accelerate", "tokenizers", "onnxruntime", "onnx", "numpy")
+PEERS = ("torch", "transformers", "accelerate", "tokenizers", "onnxruntime", "onnx", "ctranslate2", "openvino", "numpy")
 
 Result = dict[str, Any]
 
