@@ -27,6 +27,9 @@ ARMS: dict[str, str] = {
     "ctranslate2_encoder": "benchmarks.arms_ctranslate2",
     "export_openvino": "benchmarks.arms_openvino",
     "openvino_runtime": "benchmarks.arms_openvino",
+    "draw_vit": "benchmarks.arms_images",
+    "trainer_images": "benchmarks.arms_images",
+    "headway_images": "benchmarks.arms_images",
     "headway_train": "benchmarks.arms_headway",
     "headway_predict": "benchmarks.arms_headway",
 }

@@ -12,19 +12,19 @@ import hashlib
 import importlib.util
 import json
 import os
-import statistics
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
-from benchmarks.harness import Arm, Comparison, Figures, environment, run_arm, run_rounds
+from benchmarks.harness import Arm, Comparison, environment, run_arm, run_rounds
+from benchmarks.verdicts import Section, markdown, summary
 from headway.files import write_atomically
 
-__all__ = ["Section", "inference", "main", "markdown", "training"]
+__all__ = ["exported", "fine_tuned", "inference", "main", "pretrained", "require_peers", "training"]
 
+TITLE = "Classification: Headway beside its peers"
 HEADWAY = "Headway"
 INT8 = "Headway int8"
 DEFAULTS = "Trainer, defaults"
@@ -48,18 +48,6 @@ PEERS = {"ctranslate2": "CTranslate2", "openvino": "OpenVINO"}
 
 TEST_ROWS = 2_000
 QUICK_ROWS = 500
-# By how much the accuracy of int8 may differ from that of float32.
-ACCURACY_POINTS = 0.3
-
-
-@dataclass(frozen=True)
-class Section:
-    """Arms that are measured side by side, and what is promised of them."""
-
-    title: str
-    unit: str
-    arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...]
 
 
 @dataclass(frozen=True)
@@ -157,7 +145,16 @@ def inference(model: Path, engines: Path, *, threads: int, texts: int) -> Sectio
         Comparison(INT8, ONNX_INT8, 1.0),
         Comparison(INT8, CTRANSLATE2_INT8, 1.2),
     )
-    return Section(f"Classifying {same['texts']} Rotten Tomatoes texts", "texts/s", arms, comparisons)
+    truth = tuple(label for _, label in data.read(test)[:texts])
+    return Section(
+        f"Classifying {texts} Rotten Tomatoes texts",
+        "texts/s",
+        arms,
+        comparisons,
+        truth=truth,
+        reference=SORTED,
+        precisions=(HEADWAY, INT8),
+    )
 
 
 def pretrained() -> Path:
@@ -204,139 +201,6 @@ def exported(model: Path, threads: int) -> Path:
     return folder
 
 
-def summary(section: Section, figures: Figures) -> dict[str, Any]:
-    """Everything that was measured in a section, ready for JSON."""
-    _, test = data.rotten_tomatoes_split(TEST_ROWS)
-    truth = [label for _, label in data.read(test)]
-    reference = _first(figures, SORTED, "labels")
-    logits = _first(figures, SORTED, "logits")
-    arms = []
-    for arm in section.arms:
-        runs = figures.rounds.get(arm.title, [])
-        described: dict[str, Any] = {
-            "title": arm.title,
-            "rate": figures.middle(arm.title),
-            "rates": figures.values(arm.title),
-            "peak_memory_bytes": max(figures.values(arm.title, "peak_memory_bytes"), default=None),
-            "runs": [{key: value for key, value in run.items() if key not in ("labels", "logits")} for run in runs],
-        }
-        labels = _first(figures, arm.title, "labels")
-        if labels:
-            described["accuracy"] = _same(labels, truth)
-            described["agreement"] = _same(labels, reference) if reference else None
-            described["logits_within"] = _largest_difference(_first(figures, arm.title, "logits"), logits)
-        arms.append(described)
-    comparisons = []
-    for comparison in section.comparisons:
-        ratios = figures.ratios(comparison)
-        middle = statistics.median(ratios) if ratios else None
-        comparisons.append(
-            {
-                "ours": comparison.ours,
-                "theirs": comparison.theirs,
-                "figure": comparison.figure,
-                "ratio": middle,
-                "ratios": ratios,
-                "promise": comparison.promise,
-                "kept": _kept(middle, comparison.promise),
-            }
-        )
-    return {
-        "title": section.title,
-        "unit": section.unit,
-        "comparisons": comparisons,
-        "arms": arms,
-        "int8_accuracy": _int8_accuracy({arm["title"]: arm for arm in arms}),
-        "errors": figures.errors(),
-    }
-
-
-def _kept(ratio: float | None, promise: float | None) -> bool | None:
-    return None if ratio is None or promise is None else ratio >= promise
-
-
-def _int8_accuracy(arms: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """What int8 weights cost, in points of accuracy; None where both precisions were not measured."""
-    if not all("accuracy" in arms.get(title, {}) for title in (HEADWAY, INT8)):
-        return None
-    points = 100 * (arms[INT8]["accuracy"] - arms[HEADWAY]["accuracy"])
-    return {"points": points, "promise": ACCURACY_POINTS, "kept": abs(points) <= ACCURACY_POINTS}
-
-
-def _first(figures: Figures, arm: str, what: str) -> list[Any]:
-    """What the arm answered in its first round that ran through; every round gives the same answers."""
-    return next((run[what] for run in figures.rounds.get(arm, []) if what in run), [])
-
-
-def _largest_difference(logits: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> float | None:
-    """None where an arm returns no logits."""
-    rows = zip(logits, others, strict=False)
-    return max((abs(a - b) for row, other in rows for a, b in zip(row, other, strict=True)), default=None)
-
-
-def _same(labels: Sequence[str], others: Sequence[str]) -> float:
-    """The share of `labels` that the first of `others` repeat."""
-    return sum(a == b for a, b in zip(labels, others, strict=False)) / len(labels)
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The result as a page of tables, ratios first."""
-    lines = ["# Classification: Headway beside its peers", ""]
-    for section in result["sections"]:
-        lines += [f"## {section['title']}", "", *_ratio_table(section), "", *_arm_table(section), ""]
-        if section["int8_accuracy"]:
-            cost = section["int8_accuracy"]
-            lines += [
-                f"Headway int8's accuracy is {cost['points']:+.2f} points from float32's (promised: within "
-                f"{cost['promise']}, {_yes(cost['kept'])}).",
-                "",
-            ]
-        lines += [f"- {arm} failed: {error}" for arm, error in section["errors"].items()]
-        lines += [""] if section["errors"] else []
-    lines += ["## Where and when", "", *(f"- {key}: {value}" for key, value in result["environment"].items())]
-    return "\n".join(lines) + "\n"
-
-
-def _ratio_table(section: dict[str, Any]) -> list[str]:
-    lines = ["| ratio | median | lowest–highest | promised | |", "|---|---|---|---|---|"]
-    for row in section["comparisons"]:
-        name = f"{row['ours']} ÷ {row['theirs']}"
-        if row["figure"] == "rate_first_row":
-            name += ", its last block cut to the rows that are read"
-        promise = f"{row['promise']} ×" if row["promise"] else ""
-        if row["ratio"] is None:
-            lines.append(f"| {name} | not measured | | {promise} | |")
-            continue
-        span = f"{min(row['ratios']):.2f}–{max(row['ratios']):.2f}"
-        lines.append(f"| {name} | **{row['ratio']:.2f} ×** | {span} | {promise} | {_yes(row['kept'])} |")
-    return lines
-
-
-def _yes(kept: bool | None) -> str:
-    return {True: "kept", False: "**missed**", None: ""}[kept]
-
-
-def _arm_table(section: dict[str, Any]) -> list[str]:
-    judged = any("accuracy" in arm for arm in section["arms"])
-    more = " accuracy | same answer as transformers | logits differ by at most |" if judged else ""
-    lines = [f"| arm | {section['unit']} | runs | peak memory |{more}", "|---|---|---|---|" + "---|---|---|" * judged]
-    for arm in section["arms"]:
-        if arm["rate"] is None:
-            continue
-        line = (
-            f"| {arm['title']} | {arm['rate']:,.0f} | {len(arm['rates'])} | {arm['peak_memory_bytes'] / 1e6:,.0f} MB |"
-        )
-        if judged:
-            within = "" if arm["logits_within"] is None else f"{arm['logits_within']:.1e}"
-            line += f" {arm['accuracy']:.2%} | {_percent(arm['agreement'])} | {within} |"
-        lines.append(line)
-    return lines
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.2%}"
-
-
 def _must(result: dict[str, Any]) -> None:
     if "error" in result:
         sys.exit(f"error: {result['error']}")
@@ -380,8 +244,8 @@ def main() -> None:
         result["sections"].append(summary(section, figures))
         # Written after each section: a long run that is stopped keeps what it has measured.
         write_atomically(options.output / "classification.json", json.dumps(result, indent=2, ensure_ascii=False))
-        write_atomically(options.output / "classification.md", markdown(result))
-    print(markdown(result))
+        write_atomically(options.output / "classification.md", markdown(TITLE, result))
+    print(markdown(TITLE, result))
 
 
 if __name__ == "__main__":

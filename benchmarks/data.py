@@ -34,8 +34,8 @@ from headway.files import replacing, write_atomically
 
 __all__ = [
     "BUILDERS",
-    "BenchmarkDataError",
     "FASHION_NAMES",
+    "BenchmarkDataError",
     "cache_folder",
     "fashion_mnist",
     "fashion_mnist_arrays",
@@ -291,11 +291,15 @@ def _fashion_splits() -> dict[str, Images]:
             counts = np.bincount(splits[split][1], minlength=len(FASHION_NAMES)).tolist()
             expected = [FASHION_PER_CLASS[split]] * len(FASHION_NAMES)
             if counts != expected or len(pixels) != sum(expected):
-                raise BenchmarkDataError(f"Fashion-MNIST {split}: expected {expected} images per label, found {counts}.")
+                raise BenchmarkDataError(
+                    f"Fashion-MNIST {split}: expected {expected} images per label, found {counts}."
+                )
     return splits
 
 
-def _write_images(folder: Path, images: NDArray[np.uint8], places: NDArray[np.int64], file_type: str, size: int) -> None:
+def _write_images(
+    folder: Path, images: NDArray[np.uint8], places: NDArray[np.int64], file_type: str, size: int
+) -> None:
     """Write the images at `places`, named after their place."""
     from PIL import Image
 

@@ -2,7 +2,7 @@ import pytest
 from benchmarks.classification import CTRANSLATE2, HEADWAY, INT8, PIPELINE, SORTED
 from benchmarks.harness import Figures
 
-from benchmarks import classification, data
+from benchmarks import classification, data, verdicts
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def section(tmp_path, monkeypatch):
 
 
 def page(section, figures):
-    summary = classification.summary(section, figures)
-    return summary, classification.markdown({"environment": {"threads": "2"}, "sections": [summary]})
+    summary = verdicts.summary(section, figures)
+    return summary, verdicts.markdown("Title", {"environment": {"threads": "2"}, "sections": [summary]})
 
 
 def run(rate, labels="positive negative positive negative"):
