@@ -3,7 +3,7 @@
     python -m benchmarks.classification --output runs/benchmarks         # about 25 minutes on two idle cores
     python -m benchmarks.classification --quick                           # about 5, one round: a look, no verdict
 
-Training counts real (non-padding) tokens a second, inference texts a second with tokenisation. Every arm runs in a
+Training counts real (non-padding) tokens per second, inference texts per second with tokenisation. Every arm runs in a
 fresh process; the arms take turns, round by round, and a ratio compares two arms of the same round.
 """
 

@@ -230,7 +230,7 @@ def _built(name: str, rows: Callable[[], Iterable[Row]], expected: dict[str, int
         shuffled = sorted(rows())
         counts = Counter(label for _, label in shuffled)
         if counts != expected:
-            raise BenchmarkDataError(f"{name}: expected {expected} rows a label and found {dict(counts)}.")
+            raise BenchmarkDataError(f"{name}: expected {expected} rows per label and found {dict(counts)}.")
         random.Random(SEED).shuffle(shuffled)
         _write(path, shuffled)
     return path

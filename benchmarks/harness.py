@@ -123,7 +123,7 @@ def environment(threads: int) -> dict[str, str]:
             versions[name] = "not installed"
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "CPU": _cpu_name(),
         "cores": str(os.cpu_count()),
         "threads": str(threads),
         "load before the run": f"{os.getloadavg()[0]:.2f}",
@@ -133,7 +133,7 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-def _processor() -> str:
+def _cpu_name() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():

@@ -111,7 +111,7 @@ def markdown(title: str, result: dict[str, Any]) -> str:
         if section["int8_accuracy"]:
             cost = section["int8_accuracy"]
             lines += [
-                f"Headway int8's accuracy is {cost['points']:+.2f} points from float32's (promised: within "
+                f"Headway int8's accuracy is {cost['points']:+.2f} points from float32's (target: within "
                 f"{cost['promise']}, {_yes(cost['kept'])}).",
                 "",
             ]
@@ -122,7 +122,7 @@ def markdown(title: str, result: dict[str, Any]) -> str:
 
 
 def _ratio_table(section: dict[str, Any]) -> list[str]:
-    lines = ["| ratio | median | lowest–highest | promised | |", "|---|---|---|---|---|"]
+    lines = ["| ratio | median | lowest–highest | target | |", "|---|---|---|---|---|"]
     for row in section["comparisons"]:
         name = f"{row['ours']} ÷ {row['theirs']}"
         if row["figure"] == "rate_first_row":
@@ -137,7 +137,7 @@ def _ratio_table(section: dict[str, Any]) -> list[str]:
 
 
 def _yes(kept: bool | None) -> str:
-    return {True: "kept", False: "**missed**", None: ""}[kept]
+    return {True: "met", False: "**missed**", None: ""}[kept]
 
 
 def _arm_table(section: dict[str, Any]) -> list[str]:

@@ -44,9 +44,9 @@ def test_int8_pays_for_its_speed_in_accuracy_and_the_page_says_so(section):
     figures.add(INT8, run(210.0, "positive negative positive positive"))
     summary, text = page(section, figures)
     assert summary["int8_accuracy"] == {"points": -25.0, "promise": 0.3, "kept": False}
-    assert "Headway int8's accuracy is -25.00 points from float32's (promised: within 0.3, **missed**)." in text
+    assert "Headway int8's accuracy is -25.00 points from float32's (target: within 0.3, **missed**)." in text
     assert f"| {INT8} | 210 | 1 | 300 MB | 75.00% | 75.00% |  |" in text
-    assert f"| {INT8} ÷ {SORTED} | **2.10 ×** | 2.10–2.10 | 2.0 × | kept |" in text
+    assert f"| {INT8} ÷ {SORTED} | **2.10 ×** | 2.10–2.10 | 2.0 × | met |" in text
 
 
 def test_every_comparison_names_arms_of_its_section(section, tmp_path, monkeypatch):
