@@ -72,13 +72,14 @@ def test_ctranslate2_answers_as_transformers_does(model, file, reference, tmp_pa
     assert 0 < error < 0.5 * np.std(reference["logits"])
 
 
-def test_openvino_answers_as_transformers_does(model, file, reference, tmp_path):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_answers_as_transformers_does(model, file, reference, tmp_path, threads):
     pytest.importorskip("openvino")
     graph = str(tmp_path / "openvino.xml")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about what it fixes
         run("export_openvino", {"model": str(model), "output": graph})
-    same = {"model": str(model), "file": str(file), "texts": 70, "threads": 2}
+    same = {"model": str(model), "file": str(file), "texts": 70, "threads": threads}
     answers = run("openvino_runtime", same | {"graph": graph})
     np.testing.assert_allclose(answers["logits"], reference["logits"], atol=1e-4)
     assert answers["labels"] == reference["labels"]
