@@ -33,7 +33,7 @@ from benchmarks.timing import synchronize
 from headway.files import write_atomically
 from headway.models.classifier import Classifier
 from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
-from headway.settings import Settings
+from headway.settings import TrainingSettings
 from headway.training.optimizer import Optimizer
 
 __all__ = ["main", "measure"]
@@ -113,7 +113,7 @@ def time_training(
 ) -> dict[str, float]:
     """Optimizer steps in automatic bfloat16, one per batch, of which the first `warm` are not timed."""
     model.train()
-    optimizer = Optimizer(model, Settings(learning_rate=1e-5))  # the same for both
+    optimizer = Optimizer(model, TrainingSettings(learning_rate=1e-5))  # the same for both
 
     def step(batch: Batch) -> None:
         targets = torch.arange(len(batch), device=device) % NUM_LABELS
