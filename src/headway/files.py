@@ -1,4 +1,4 @@
-"""Writing without losing: a file is either the old one or the new one, never half of either; reading JSON; images' names."""
+"""Writing without losing: a file is the old one or the new one, never half of either; reading JSON; images by name."""
 
 import errno
 import json
