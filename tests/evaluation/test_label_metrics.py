@@ -265,7 +265,7 @@ def test_rows_one_by_one_have_the_statistics_of_all_together(multi: bool):
     labels = [(), (0,), (0, 2), (1,), (0, 1, 2), (2,)] if multi else [0, 1, 2, 2, 1, 0]
     targets = np.array([[label in one for label in range(3)] for one in labels]) if multi else np.array(labels)
     metrics = LabelMetrics(names(3), multi)
-    rows = [metrics.statistics(answer, Example("", label=one)) for answer, one in zip(answers, labels, strict=True)]
+    rows = [metrics.statistics(answer, Example({"label": one})) for answer, one in zip(answers, labels, strict=True)]
     assert np.array_equal(np.stack(rows), metrics.statistics_of(targets, answers))
 
 
