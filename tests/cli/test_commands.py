@@ -142,7 +142,8 @@ def test_inspect_a_model_and_a_file(trained, reviews_file, headway_command):
     assert facts["label_names"] == ["negative", "positive"]
     assert facts["parameters"] == sum(part["parameters"] for part in facts["parts"])
     checked = json.loads(headway_command("inspect", reviews_file, "--model", trained, "--json").stdout)
-    assert checked["columns"] == {"text": "text", "text_pair": None, "labels": ["label"]}
+    assert checked["columns"] == {"text": ["text"], "label": ["label"]}
+    assert checked["task"] == "text_classification"
     assert sum(sum(counts.values()) for counts in checked["counts"].values()) == 400
 
 
@@ -151,7 +152,7 @@ def test_a_model_from_scratch_is_the_same_each_time(reviews_file, headway_comman
     for name in ("one", "two"):
         done = headway_command(*words, tmp_path / name)
         assert done.returncode == 0, done.stderr
-    assert "A new bert model of" in done.stderr
+    assert "A new bert model with" in done.stderr
     for file in ("model.safetensors", "tokenizer.json"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
     assert "Trained from scratch (tiny)" in (tmp_path / "one" / "headway" / "report.html").read_text()
@@ -222,7 +223,7 @@ def test_mistakes_of_the_user_get_one_sentence_and_status_2(headway_command, tmp
         (["--model", "scratch:tiny", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
         (["--model", "minilm", "--set", "max_length=1000"], "max_length = 1000: this model reads at most 512"),
         (["--model", "minilm", "--set", "freeze_layers=7"], "freeze_layers = 7: this model has 6 blocks"),
-        (["--model", "minilm", "--set", "metric=bleu"], "metric = 'bleu': there is no such figure"),
+        (["--model", "minilm", "--set", "metric=bleu"], "metric = 'bleu': unknown metric; choose from accuracy, macro_f1"),
         (["--model", "no/such"], "no/such"),
     ],
 )
@@ -243,12 +244,12 @@ def test_a_validation_file_with_other_columns_is_told(headway_command, reviews_f
     assert "Traceback" not in done.stderr
 
 
-def test_a_split_without_labels_is_told_to_be_left_aside(headway_command, reviews_file, trained, tmp_path):
+def test_a_split_without_labels_is_said_to_be_left_out(headway_command, reviews_file, trained, tmp_path):
     (tmp_path / "train.csv").write_text(reviews_file.read_text())
     (tmp_path / "test.csv").write_text("text\n" + "a text without a label\n" * 20)
     done = headway_command("inspect", tmp_path, "--model", trained, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["split"].endswith(f"rows of {tmp_path} have no labels and were left aside.")
+    assert json.loads(done.stdout)["split"].endswith(f"rows of {tmp_path} have no labels and were left out.")
 
 
 def test_an_evaluation_cuts_texts_where_it_is_told_to(trained, reviews_file, headway_command):
@@ -266,7 +267,7 @@ def test_an_interruption_before_the_training_is_answered(start_headway, tmp_path
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted. A training that had begun goes on with: headway train --resume" in errors
+    assert "interrupted. A training that had begun continues with: headway train --resume" in errors
     assert "Traceback" not in errors
 
 
