@@ -64,7 +64,7 @@ def test_a_batch_per_core_gives_the_answers_of_one_after_the_other(
         encoding, "ThreadPoolExecutor", lambda *cores, **how: pools.append(cores) or pool(*cores, **how)
     )
     shared = model.predict_proba(pairs)
-    assert pools == [threads]  # the way that is tested here was taken
+    assert pools == [(threads,)]  # the way that is tested here was taken
     assert torch.get_num_threads() == threads
     np.testing.assert_allclose(shared, whole, atol=1e-6, rtol=0)
 

@@ -29,7 +29,6 @@ from headway.tasks.task import Task, TaskModel
 __all__ = ["Model"]
 
 _CHUNK = 2048
-_OLD_TASKS = {"classification": "text_classification"}  # names of version 0.1.0
 
 
 class Model:
@@ -86,7 +85,7 @@ class Model:
         source = locate(model, revision)
         folder = RunFolder(source)
         known = folder.read_json(folder.task) if folder.task.is_file() else {}
-        name = task or _OLD_TASKS.get(known.get("task", ""), known.get("task"))
+        name = task or known.get("task")
         config = source / "config.json"
         found = find_task(name) if name else recognise_model(read_json(config) if config.is_file() else {}, source)
         settings = Settings(machine=MachineSettings.model_validate({"device": device, "precision": precision}))

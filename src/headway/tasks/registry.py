@@ -21,6 +21,8 @@ TASKS: dict[str, AnyTask] = {task.name: task for task in (TextClassification(), 
 
 _SAMPLE_ROWS = 100
 
+_RENAMED = {"classification": "text_classification"}  # names of version 0.1.0
+
 
 def find_task(name: str) -> AnyTask:
     """The task of a name; hyphens count as underscores.
@@ -28,7 +30,8 @@ def find_task(name: str) -> AnyTask:
     Raises:
         SettingsError: There is none.
     """
-    task = TASKS.get(name.replace("-", "_"))
+    plain = name.replace("-", "_")
+    task = TASKS.get(_RENAMED.get(plain, plain))
     if task is None:
         raise SettingsError(f"task = {name!r}: unknown task; choose from {', '.join(TASKS)}.")
     return task
