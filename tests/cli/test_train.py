@@ -114,3 +114,14 @@ def test_spent_memory_is_said_in_a_sentence_with_a_way_out(
     assert done.stderr == (
         "headway: out of memory. Try --set micro_batches=4, a smaller --batch-size, or --max-length 256.\n"
     )
+
+
+@pytest.mark.parametrize("words", [[], ["--task", "text-classification"]], ids=["found", "told"])
+def test_settings_of_other_tasks_are_refused(reviews_file, headway_here, tmp_path, words):
+    done = headway_here(
+        *("train", reviews_file, "--model", "scratch:tiny", "--set", "mixup=0.2", "--set", "max_new_tokens=5"),
+        *("--output", tmp_path / "run", *words),
+    )
+    assert done.returncode == 2
+    assert "Settings max_new_tokens, mixup have no effect on text_classification; leave them out." in done.stderr
+    assert not (tmp_path / "run" / "headway").exists()
