@@ -2,6 +2,7 @@
 
 import csv
 import json
+import resource
 import signal
 import subprocess
 import sys
@@ -307,3 +308,18 @@ def test_help_and_import_load_no_torch():
     code = "import sys, headway, headway.cli.main; print('torch' in sys.modules, 'datasets' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize(
+    ("words", "seconds"), [(["-m", "headway", "--help"], 0.3), (["-c", "import headway"], 0.2)], ids=["help", "import"]
+)
+def test_help_and_import_take_little_time(words, seconds):
+    """In seconds of the processor: what others do at the time is not counted. The best of three."""
+
+    def spent():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, *words], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(spent() for _ in range(3)) < seconds
