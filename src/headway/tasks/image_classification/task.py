@@ -87,7 +87,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     noun = "image"
     default_model = "scratch:tiny"
     varies = True
-    unused_settings = frozenset({"max_length", "max_tokens"})
+    unused_settings = LabelTask.unused_settings | {"max_length", "max_tokens"}
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of images."""
