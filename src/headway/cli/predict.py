@@ -129,7 +129,13 @@ def _of_source(
         except DataError as error:
             raise DataError(f"{name}: {error}") from error
         usable = [index for index, example in enumerate(examples) if _is_usable(example, table, model, policy)]
-        answers = model.answer([examples[index] for index in usable])
+        try:
+            answers = model.answer([examples[index] for index in usable])
+        except DataError:
+            if model.loaded.reader is None or not policy.skip:
+                raise
+            usable = _undamaged(usable, examples, model, policy)
+            answers = model.answer([examples[index] for index in usable])
         columns = _shown_columns(table)
         yield [
             Answered(
@@ -146,6 +152,15 @@ def _is_usable(example: Example, table: Table, model: Model, policy: BadRowPolic
     if missing is not None:
         policy.report(example.where, f"'{missing}' is empty. Fill it in")
     return missing is None
+
+
+def _undamaged(usable: list[int], examples: list[Example], model: Model, policy: BadRowPolicy) -> list[int]:
+    """Those whose files can be read; the others are reported."""
+    found = list(model.task.damaged(model.loaded.reader, [[examples[index] for index in usable]]))
+    for bad in found:
+        if bad is not None:
+            policy.report(bad.where, bad.reason)
+    return [index for index, bad in zip(usable, found, strict=True) if bad is None]
 
 
 def _shown_columns(table: Table) -> dict[str, list[Any]]:
