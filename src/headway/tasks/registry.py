@@ -12,7 +12,7 @@ from headway.tasks.classification.task import TextClassification
 from headway.tasks.image_classification.task import ImageClassification
 from headway.tasks.task import Match, Task
 
-__all__ = ["TASKS", "find_task", "recognise_model", "recognise_table"]
+__all__ = ["TASKS", "find_task", "recognise_model", "recognise_table", "unused_settings"]
 
 AnyTask = Task[Any, Any, Any]
 
@@ -32,6 +32,12 @@ def find_task(name: str) -> AnyTask:
     if task is None:
         raise SettingsError(f"task = {name!r}: unknown task; choose from {', '.join(TASKS)}.")
     return task
+
+
+def unused_settings(task: AnyTask) -> frozenset[str]:
+    """The settings that have no effect on a task: its own list, and the columns of the other tasks' fields."""
+    columns = {one.setting for other in TASKS.values() for one in other.fields}
+    return task.unused_settings | (columns - {one.setting for one in task.fields})
 
 
 def recognise_table(table: Table) -> AnyTask:

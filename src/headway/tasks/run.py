@@ -23,7 +23,7 @@ from headway.tasks.fit import choose_metric, fit
 from headway.tasks.folder import RunFolder
 from headway.tasks.measure import measure_run
 from headway.tasks.model import Model
-from headway.tasks.registry import TASKS, find_task, recognise_table
+from headway.tasks.registry import TASKS, find_task, recognise_table, unused_settings
 from headway.tasks.reporter import Reporter
 from headway.tasks.task import ModelSource, Task, TaskModel
 from headway.training.recipe import resolve_recipe
@@ -107,6 +107,7 @@ def train(
         request.data, request.validation, request.test, skip_bad_rows=settings.data.skip_bad_rows
     )
     task = find_task(request.task) if request.task else recognise_table(tables["train"])
+    _refuse_unused(task, settings)
     source = source or _model_source(task.default_model)
     task.check_model(source, settings)
     settings, notes = resolve_recipe(settings, from_scratch=source.folder is None, preferred=task.preferred(source))
@@ -190,6 +191,17 @@ def _look_ahead(request: Request, settings: Settings) -> ModelSource | None:
     if len(problems) == len(tasks):
         raise problems[0]
     return source
+
+
+def _refuse_unused(task: AnyTask, settings: Settings) -> None:
+    """Refuse a setting that the task would ignore."""
+    defaults = Settings().flat()
+    unused = [
+        name for name, value in settings.flat().items() if name in unused_settings(task) and value != defaults[name]
+    ]
+    if unused:
+        kind = task.name.replace("_", " ")
+        raise SettingsError(" ".join(f"Setting {name} has no effect on {kind}; leave it out." for name in unused))
 
 
 def _check_metric(tasks: Sequence[AnyTask], wanted: str) -> None:

@@ -35,7 +35,7 @@ from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
 from headway.nn.linear import quantize
 from headway.nn.packing import Packing
-from headway.settings import AugmentationSettings, Settings
+from headway.settings import AugmentationSettings, GenerationSettings, Settings
 from headway.sources.bad_rows import BadRow
 from headway.tasks.encoding import num_workers
 from headway.tasks.label_loss import LabelLoss
@@ -100,7 +100,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     noun = "image"
     default_model = "scratch:tiny"
     varies = True
-    unused_settings = frozenset({"max_length", "max_tokens"})
+    unused_settings = frozenset({"max_length", "max_tokens", "validation_answers", *GenerationSettings.model_fields})
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of images."""
