@@ -147,6 +147,15 @@ def _of_source(
             raise failure
 
 
+def _undamaged(usable: list[int], examples: list[Example], model: Model, policy: BadRowPolicy) -> list[int]:
+    """Those whose files can be read; the others are reported."""
+    found = list(model.task.damaged(model.loaded.reader, [[examples[index] for index in usable]]))
+    for bad in found:
+        if bad is not None:
+            policy.report(bad.where, bad.reason)
+    return [index for index, bad in zip(usable, found, strict=True) if bad is None]
+
+
 def _shown_columns(table: Table) -> dict[str, list[Any]]:
     """The columns that can be written again: all but images' bytes."""
     rows = range(len(table))

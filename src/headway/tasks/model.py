@@ -161,9 +161,10 @@ class Model:
         from headway.tasks.measure import measure_evaluation
 
         settings = settings or self.settings
-        rows = read_scored(self.task, data, self.spec, self.columns, settings)
+        model = self.loaded.remembering(True)
+        rows = read_scored(self.task, data, self.spec, self.columns, settings, model.reader)
         return measure_evaluation(
-            self.task, self.loaded, self.spec, rows, settings, source=describe(data), folder=self.folder
+            self.task, model, self.spec, rows, settings, source=describe(data), folder=self.folder
         )
 
     def save(self, folder: str | Path, record: Record | None = None) -> None:

@@ -111,7 +111,7 @@ def train(
     source = source or _model_source(task.default_model)
     task.check_model(source, settings)
     settings, notes = resolve_recipe(settings, from_scratch=source.folder is None, preferred=task.preferred(source))
-    data = read_task_data(task, tables, sources, settings)
+    data = read_task_data(task, tables, sources, settings, source)
     choose_metric(task, data.spec, settings.training.metric)
     _tell_data(task, data, reporter, notes)
 
@@ -139,6 +139,7 @@ def train(
         folder=str(folder.folder),
         base_model=source.name,
     )
+    model = model.remembering(False)
     trained = Model(task, data.spec, model, data.columns, settings=settings, folder=str(folder.folder))
     trained.save(folder.folder, record)
     reporter.result(record, task.page(record), str(folder.folder))
@@ -159,7 +160,7 @@ def check_data(data: Source, task: str | None, model: str | None, settings: Sett
     _refuse_ignored(chosen, settings)
     source = source or _model_source(chosen.default_model)
     chosen.check_model(source, settings)
-    read = read_task_data(chosen, tables, sources, settings)
+    read = read_task_data(chosen, tables, sources, settings, source)
     loaded = chosen.load(source, read.spec, read.splits.train, settings, device)
     rows = _encode(chosen, loaded, read, settings)
     return Checked(chosen, read, _findings(chosen, read, rows, loaded))
