@@ -1,4 +1,4 @@
-"""Keys and values of the tokens that are written already: each new token costs only itself."""
+"""Keys and values of the tokens generated so far: each new token costs only itself."""
 
 from functools import cached_property
 
@@ -18,10 +18,10 @@ KeysAndValues = tuple[Tensor, Tensor]
 
 
 class Step:
-    """Where the new tokens of one call stand; computed once for all layers."""
+    """Positions of the new tokens of one call; computed once for all layers."""
 
     def __init__(self, before: tuple[int, ...], packing: Packing, memory_packing: Packing | None) -> None:
-        """Lay the new tokens out behind the old.
+        """Place the new tokens after the cached ones.
 
         Args:
             before: Cached tokens of each sequence.
@@ -82,7 +82,7 @@ class Step:
 class LayerCache:
     """One layer's keys and values, a row of each per token.
 
-    They lie in one block, (sequences, heads, room, head_dim), whose room doubles when it is full.
+    They are stored in one block, (sequences, heads, capacity, head_dim), whose capacity doubles when it is full.
     """
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class Cache:
         """Where the sources start in each layer's memory; none before the first step, or without a memory."""
 
     def begin(self, packing: Packing, memory_packing: Packing | None) -> Step:
-        """Count the new tokens in, which every layer then adds.
+        """Register the new tokens, which every layer then adds.
 
         Args:
             packing: The new tokens of each sequence.
@@ -189,7 +189,7 @@ class Cache:
         return step
 
     def select(self, rows: Tensor) -> None:
-        """Keep these sequences, in this order, in every layer: beams that are followed, sentences that go on.
+        """Keep these sequences, in this order, in every layer: beams that are followed, sequences that continue.
 
         Their sources follow. As long as the sequences of a source stay together and whole, it is kept once.
 

@@ -106,7 +106,7 @@ class TrainingSettings(Section):
     patience: AtLeastOne | Auto | None = "auto"
     """Validations without a better result before training stops; never when none."""
     validation_answers: int = Field(default=2000, ge=1)
-    """Validation rows that are answered in full at each validation, where answers are written word by word."""
+    """Validation rows that generative tasks answer in full at each validation."""
     save_minutes: float = Field(default=5.0, ge=0)
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
     tensorboard: bool = False
@@ -133,7 +133,7 @@ class AugmentationSettings(Section):
 
 
 class GenerationSettings(Section):
-    """How a model that writes text answers."""
+    """How a generative model answers."""
 
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in tokens; the model's maximum when not given."""

@@ -347,7 +347,7 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
 
 
 class Streams(Protocol):
-    """Of tasks whose answers can be shown while they are written."""
+    """Of tasks whose answers can be shown while they are generated."""
 
     def stream(self, model: Any, example: Example, settings: Settings) -> Iterator[str]:
         """The pieces of one answer, as they come."""

@@ -12,7 +12,7 @@ from headway.sources.opening import FIELD_LIMIT, peek
 __all__ = ["csv_rows"]
 
 NAME_LIMIT = 1000
-"""The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
+"""The longest name of a column of a CSV, in characters. Anything longer is text: the file has no header."""
 
 
 def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:

@@ -63,7 +63,7 @@ def _json_object(line: str) -> dict[str, object] | str:
     except json.JSONDecodeError as error:
         return f"this is not JSON ({error.msg[:1].lower()}{error.msg[1:]}, at character {error.colno}). Fix the line"
     except UnicodeEncodeError:
-        return "the text contains an unpaired surrogate such as \\ud83d, half of a character. Fix the line"
+        return "the text contains an unpaired surrogate such as \\ud83d. Fix the line"
     except (ValueError, RecursionError):
         return "a number or a nesting in this line is too large to read. Fix the line"
     if not isinstance(value, dict):
@@ -75,6 +75,6 @@ def _refuse_whole_json(line: str, name: str) -> None:
     if line.lstrip().startswith("[") or line.strip() == "{":
         items = ".[]" if line.lstrip().startswith("[") else "."
         raise DataError(
-            f"{name} is one JSON document over the whole file; Headway reads JSON lines, one object a line. "
+            f"{name} is one JSON document over the whole file; Headway reads JSON lines, one object per line. "
             f"Convert it: jq -c '{items}' {name} > {name.split('.')[0]}-lines.jsonl"
         )
