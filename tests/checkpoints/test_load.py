@@ -228,7 +228,7 @@ def test_missing_unknown_and_misshapen_weights_are_listed_together(folder: Path)
 
     edit_weights(folder, damage)
     message = refusal(folder)
-    assert "2 problems" in message
+    assert "3 problems" in message
     assert (
         "5 of 41 weights are missing: bert.encoder.layer.{0–1}.attention.self.query.weight, "
         "bert.encoder.layer.{0–1}.attention.self.query.bias, bert.encoder.layer.1.output.dense.bias. Fetch"

@@ -10,7 +10,13 @@ from PIL import Image
 from headway.checkpoints.load import LoadedClassifier, load_classifier, load_language_model
 from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier, save_language_model
-from headway.checkpoints.scratch import SIZES, new_classifier, new_image_classifier, new_language_model
+from headway.checkpoints.scratch import (
+    SIZES,
+    new_classifier,
+    new_image_classifier,
+    new_image_processor,
+    new_language_model,
+)
 from headway.checkpoints.tokenizer_files import learn_tokenizer, load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
 from headway.nn.packing import Packing
@@ -50,7 +56,7 @@ def test_too_little_text_is_said() -> None:
 @pytest.fixture(scope="module")
 def tiny(review_texts: list[str]) -> tuple[LoadedClassifier, Tokenizer]:
     torch.manual_seed(3)
-    return new_classifier("scratch:tiny", "classification", review_texts, label_names=("bad", "good"), multi=False)
+    return new_classifier("scratch:tiny", "text_classification", review_texts, label_names=("bad", "good"), multi=False)
 
 
 def test_a_new_classifier_is_drawn_by_the_rule(
@@ -69,7 +75,9 @@ def test_a_new_classifier_is_drawn_by_the_rule(
             assert weight.std().item() == pytest.approx(0.02, rel=6 / math.sqrt(weight.numel())), name
             assert abs(weight.mean().item()) < 0.02 * 6 / math.sqrt(weight.numel()), name
     torch.manual_seed(3)
-    again, _ = new_classifier("scratch:tiny", "classification", review_texts, label_names=("bad", "good"), multi=False)
+    again, _ = new_classifier(
+        "scratch:tiny", "text_classification", review_texts, label_names=("bad", "good"), multi=False
+    )
     for name, weight in loaded.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], weight), name
 
@@ -112,7 +120,8 @@ def test_a_new_model_that_writes_opens_in_transformers(task: str, tmp_path: Path
 def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[int, int], tmp_path: Path) -> None:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    loaded, processor = new_image_classifier("scratch:tiny", side, label_names=("shoe", "shirt"))
+    processor = new_image_processor("scratch:tiny", side)
+    loaded = new_image_classifier("scratch:tiny", processor, label_names=("shoe", "shirt"))
     patches = loaded.model.architecture.input_stack.patches
     assert patches is not None
     assert (patches.image_size, patches.patch_size) == shape
@@ -139,6 +148,6 @@ def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[in
 
 def test_an_unknown_size_is_refused(review_texts: list[str]) -> None:
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
-        new_classifier("scratch:smal", "classification", review_texts, label_names=("a", "b"), multi=False)
+        new_classifier("scratch:smal", "text_classification", review_texts, label_names=("a", "b"), multi=False)
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
-        new_image_classifier("scratch:smal", 28, label_names=("a", "b"))
+        new_image_processor("scratch:smal", 28)

@@ -41,6 +41,8 @@ class ModelFacts:
     architecture: dict[str, Any]
     """Its settings, `encoder.d_model` and so on; those that are off are left out."""
     parameters: int
+    image_tokens: int
+    """Tokens of one image; 0 where the model reads texts."""
     flop_per_token: int
     """Of the matrix products of a forward pass: two for each weight that a token passes through."""
     weight_bytes: int
@@ -64,6 +66,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     generates = architecture.lm_head is not None and not is_classifier(config)
     architecture = architecture.generative() if generates else architecture.classifying()
     model = empty_language_model(architecture) if generates else empty_classifier(architecture, len(labels.names))
+    patches = architecture.input_stack.patches
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
     # Each generated token is scored against the whole vocabulary.
@@ -77,6 +80,7 @@ def inspect_model(folder: Path) -> ModelFacts:
         max_positions=architecture.input_stack.max_positions,
         architecture=settings_in_use(architecture),
         parameters=parameters,
+        image_tokens=patches.num_tokens if patches is not None else 0,
         flop_per_token=2 * (sum(_matrices(stack) for stack in model.modules() if isinstance(stack, Stack)) + scores),
         weight_bytes=4 * parameters,
         training_bytes=16 * parameters,
@@ -86,11 +90,15 @@ def inspect_model(folder: Path) -> ModelFacts:
 
 def settings_in_use(architecture: ModelConfig) -> dict[str, Any]:
     """The settings in one level, `encoder.d_model` and so on; those that are off or empty are left out."""
-    settings: dict[str, Any] = {}
-    for name, value in asdict(architecture).items():
-        inside = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-        settings |= {key: item for key, item in inside.items() if item}
-    return settings
+    return _flattened(asdict(architecture))
+
+
+def _flattened(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        inside = _flattened(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+        flat |= {key: item for key, item in inside.items() if item}
+    return flat
 
 
 def _matrices(stack: Stack) -> int:

@@ -23,6 +23,7 @@ __all__ = [
     "new_classifier",
     "new_image_architecture",
     "new_image_classifier",
+    "new_image_processor",
     "new_language_model",
 ]
 
@@ -91,21 +92,41 @@ def new_classifier(
     return loaded, tokenizer
 
 
-def new_image_classifier(
-    model: str,
-    side: int,
-    *,
-    label_names: Sequence[str],
-    multi: bool = False,
-    dropouts: Mapping[str, float] | None = None,
-) -> tuple[LoadedClassifier, ImageProcessor]:
-    """An image classifier, initialised as by `new_classifier`, and its image processor.
+def new_image_processor(model: str, side: int) -> ImageProcessor:
+    """What prepares images for a model from scratch.
 
     Small images keep their size and are split into small patches; larger ones are resized to 224 pixels.
 
     Args:
         model: `scratch:` and a size.
         side: Longest side of the training images, in pixels.
+
+    Raises:
+        CheckpointError: There is no such size.
+    """
+    config, _ = _new_image_config(model, side)
+    model_type, size = config["model_type"], config["image_size"]
+    return ImageProcessor(
+        kind=f"{all_families()[model_type].model_types[model_type]}ImageProcessor",
+        resize=(size, size),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+
+
+def new_image_classifier(
+    model: str,
+    processor: ImageProcessor,
+    *,
+    label_names: Sequence[str],
+    multi: bool = False,
+    dropouts: Mapping[str, float] | None = None,
+) -> LoadedClassifier:
+    """An image classifier, initialised as by `new_classifier`.
+
+    Args:
+        model: `scratch:` and a size.
+        processor: What prepares its images, of `new_image_processor`.
         label_names: Its labels, in the order of its scores.
         multi: Whether several labels may be true at once.
         dropouts: As in `load_classifier`.
@@ -113,17 +134,10 @@ def new_image_classifier(
     Raises:
         CheckpointError: There is no such size.
     """
-    config, architecture = _new_image_config(model, side)
+    config, architecture = _new_image_config(model, max(processor.output_size or (0,)))
     network = Classifier(architecture.with_dropout(**(dropouts or {})).classifying(), len(label_names))
     network.init_weights()
-    model_type, size = config["model_type"], config["image_size"]
-    processor = ImageProcessor(
-        kind=f"{all_families()[model_type].model_types[model_type]}ImageProcessor",
-        resize=(size, size),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    )
-    return LoadedClassifier(network.eval(), model_type, config, tuple(label_names), multi, fresh=()), processor
+    return LoadedClassifier(network.eval(), config["model_type"], config, tuple(label_names), multi, fresh=())
 
 
 def new_image_architecture(model: str, side: int) -> ModelConfig:

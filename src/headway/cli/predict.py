@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO, get_args
 
+import numpy as np
+
 from headway.api import load
 from headway.cli.answers import WRITERS, Answered
 from headway.console import console_reporter
@@ -75,11 +77,11 @@ def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> 
                     answered += 1
                     writer.write(answer)
                 file.flush()
+            if policy.count and not answered:
+                raise policy.seen().all_of("standard input" if source == "-" else str(source))
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if policy.count and not answered and source is not None:
-        raise policy.seen().all_of("standard input" if source == "-" else source)
     console_reporter().skipped(policy.seen())
 
 
@@ -120,16 +122,18 @@ def _of_arguments(inputs: list[str], model: Model) -> Iterator[list[Answered]]:
 def _of_source(
     source: str, known: Format | None, model: Model, settings: Settings, policy: BadRowPolicy
 ) -> Iterator[list[Answered]]:
-    """The rows of a file or pipe, block by block."""
+    """The rows of a file or pipe, block by block; those before a bad row are answered before it is an error."""
     told = Columns({name: tuple(each) for name, each in columns_told(model.task, settings.data).items()})
-    name = "standard input" if source == "-" else source
     for table in stream(source, format=known, policy=policy):
-        try:
-            examples = model.examples_of(table, told)
-        except DataError as error:
-            raise DataError(f"{name}: {error}") from error
-        usable = [index for index, example in enumerate(examples) if _is_usable(example, table, model, policy)]
-        answers = model.answer([examples[index] for index in usable])
+        rows, reasons = model.answerable(table, told)
+        failure: DataError | None = None
+        for index, reason in reasons.items():
+            try:
+                policy.report(table.where(index), reason)
+            except DataError as error:
+                failure, rows = error, rows.select(np.flatnonzero(rows.rows < index))
+                break
+        answers = model.answer(rows.fetch(range(len(rows))))
         columns = _shown_columns(table)
         yield [
             Answered(
@@ -137,15 +141,19 @@ def _of_source(
                 {column: values[index] for column, values in columns.items()},
                 answer,
             )
-            for index, answer in zip(usable, answers, strict=True)
+            for index, answer in zip(rows.rows.tolist(), answers, strict=True)
         ]
+        if failure is not None:
+            raise failure
 
 
-def _is_usable(example: Example, table: Table, model: Model, policy: BadRowPolicy) -> bool:
-    missing = next((name for name in model.input_names if example.get(name) is None), None)
-    if missing is not None:
-        policy.report(example.where, f"'{missing}' is empty. Fill it in")
-    return missing is None
+def _undamaged(usable: list[int], examples: list[Example], model: Model, policy: BadRowPolicy) -> list[int]:
+    """Those whose files can be read; the others are reported."""
+    found = list(model.task.damaged(model.loaded.reader, [[examples[index] for index in usable]]))
+    for bad in found:
+        if bad is not None:
+            policy.report(bad.where, bad.reason)
+    return [index for index, bad in zip(usable, found, strict=True) if bad is None]
 
 
 def _shown_columns(table: Table) -> dict[str, list[Any]]:

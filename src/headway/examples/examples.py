@@ -13,6 +13,7 @@ from headway.examples.fields import Columns, Field
 from headway.examples.labels import Labels, RawLabels, read_labels
 from headway.examples.row_keys import RowKeys, read_keys
 from headway.examples.values import read_images, read_references, read_texts
+from headway.sources.bad_rows import BadRows
 from headway.sources.table import Table
 
 __all__ = ["Example", "Examples", "LeftOut", "make_examples"]
@@ -57,10 +58,11 @@ class Example:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Rows of a table (indices) that became no examples: those without input, and those without a usable label."""
+    """Rows of a table that became no examples: indices of those without input or a usable label; damaged files."""
 
     empty_inputs: IntArray
     empty_labels: IntArray
+    damaged: BadRows = field(default_factory=BadRows)
 
 
 class Examples:
@@ -72,6 +74,7 @@ class Examples:
         columns: Which columns hold them.
         rows: The examples' rows in the table. *Shape:* (examples,)
         left_out: The rows of the table that became no examples.
+        reader: What the task reads inputs with that lie outside the table, such as images; it goes with the rows.
     """
 
     def __init__(
@@ -86,12 +89,14 @@ class Examples:
         codes: NDArray[Any] | None = None,
         keys: RowKeys | None = None,
         raw_labels: RawLabels | None = None,
+        reader: Any = None,
     ) -> None:
         nothing = np.zeros(0, dtype=np.int64)
         self.table, self.fields, self.columns = table, tuple(fields), columns
         self.rows = np.arange(len(table)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.left_out = left_out or LeftOut(nothing, nothing)
         self._labels, self._codes, self._keys, self._raw_labels = labels, codes, keys, raw_labels
+        self.reader = reader
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,8 +132,12 @@ class Examples:
 
     def without(self, rows: NDArray[np.bool_], empty_labels: IntArray) -> "Examples":
         """The examples whose rows are not marked; `empty_labels` are remembered as left out for want of a label."""
-        left_out = LeftOut(self.left_out.empty_inputs, empty_labels)
+        left_out = replace(self.left_out, empty_labels=empty_labels)
         return self._with(rows=self.rows[~rows[self.rows]], left_out=left_out)
+
+    def undamaged(self, reader: Any, damaged: NDArray[np.bool_], listed: BadRows) -> "Examples":
+        """The examples that `reader` can read: those not marked as damaged. *Shape of `damaged`:* (examples,)."""
+        return self._with(rows=self.rows[~damaged], left_out=replace(self.left_out, damaged=listed), reader=reader)
 
     def labelled(self, labels: Labels, *, skip_bad_rows: bool = False) -> "Examples":
         """The examples with classes; rows without a label are an error, or left out when bad rows are skipped.
@@ -207,6 +216,7 @@ class Examples:
             "codes": self._codes,
             "keys": self._keys,
             "raw_labels": self._raw_labels,
+            "reader": self.reader,
         }
         return Examples(self.table, self.fields, self.columns, **(kept | changes))
 

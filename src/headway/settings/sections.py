@@ -4,9 +4,9 @@ A name is unique over all sections, so that a user writes `learning_rate = 3e-5`
 follows from the data and the model: `headway.training.recipe` decides it, and says what it chose.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "AugmentationSettings",
@@ -19,12 +19,14 @@ __all__ = [
 ]
 
 Auto = Literal["auto"]
+Positive = Annotated[float, Field(gt=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
     """Settings that belong together; unknown names and impossible values are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class DataSettings(Section):
@@ -55,15 +57,15 @@ class TrainingSettings(Section):
     """
 
     # --- optimisation ---------------------------------------------------------------------------------------------
-    epochs: float | Auto = "auto"
+    epochs: Positive | Auto = "auto"
     """Passes over the training data at most; early stopping may end sooner."""
-    batch_size: int | Auto = "auto"
+    batch_size: AtLeastOne | Auto = "auto"
     """Examples in one step."""
     max_tokens: int | None = Field(default=None, ge=16)
     """Tokens in one step at most, instead of a number of examples."""
     micro_batches: int = Field(default=1, ge=1)
     """Parts that a step is computed in, to save memory; the result is that of the whole step."""
-    learning_rate: float | Auto = "auto"
+    learning_rate: Positive | Auto = "auto"
     """Peak of the schedule."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
@@ -101,7 +103,7 @@ class TrainingSettings(Section):
     """The metric that early stopping watches: one of the task's, or validation_loss."""
     evaluations_per_epoch: int = Field(default=2, ge=1)
     """Validations per epoch, at least one every 1,000 steps."""
-    patience: int | Auto | None = "auto"
+    patience: AtLeastOne | Auto | None = "auto"
     """Validations without a better result before training stops; never when none."""
     validation_answers: int = Field(default=2000, ge=1)
     """Validation rows that generative tasks answer in full at each validation."""
@@ -111,14 +113,6 @@ class TrainingSettings(Section):
     """Also write the learning curves as TensorBoard events."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights, augmentation and dropout."""
-
-    @model_validator(mode="after")
-    def _possible(self) -> "TrainingSettings":
-        for name, least in (("epochs", 0), ("batch_size", 1), ("learning_rate", 0), ("patience", 1)):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and (value < least or (value == 0 and name != "patience")):
-                raise ValueError(f"{name} should be {'above 0' if not least else 'at least 1'}")
-        return self
 
 
 class AugmentationSettings(Section):

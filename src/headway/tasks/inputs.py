@@ -6,14 +6,16 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from headway.errors import DataError
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns, Field, find_inputs
+from headway.examples.values import image_of
 from headway.sources.read import read
 from headway.sources.table import Table
 
-__all__ = ["chunks_of_examples", "examples_of_table", "input_fields"]
+__all__ = ["answerable_rows", "chunks_of_examples", "input_fields"]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -41,12 +43,18 @@ def chunks_of_examples(
 
     Raises:
         TypeError: They are nothing of the kind.
-        DataError: A column is missing, or a text contains an unpaired surrogate.
+        DataError: A column is missing, an input of a table is empty, or a text contains an unpaired surrogate.
     """
     wanted = input_fields(fields, trained)
     if _is_table(inputs):
         table = next(iter(read(inputs).values()))
-        yield from examples_of_table(table, fields, trained).chunks(size)
+        for start in range(0, len(table), size):
+            part = table.part(start, min(size, len(table) - start))
+            rows, reasons = answerable_rows(part, fields, trained)
+            if reasons:
+                index, reason = next(iter(reasons.items()))
+                raise DataError(f"{part.where(index)}: {reason}.")
+            yield rows.fetch(range(len(rows)))
         return
     if isinstance(inputs, Mapping):
         yield [_of_row(inputs, fields, trained)]
@@ -66,16 +74,38 @@ def chunks_of_examples(
         yield [_example(item, wanted) if of_item is None else of_item(item, fields, trained) for item in chunk]
 
 
-def examples_of_table(
+def answerable_rows(
     table: Table, fields: Sequence[Field], trained: Columns | None, told: Columns | None = None
-) -> Examples:
-    """All rows of a table to be answered, also those without an input.
+) -> tuple[Examples, dict[int, str]]:
+    """The rows of a table that can be answered; and, by index and in order, why the others cannot.
 
-    Raises:
-        DataError: An input column is missing.
+    An empty text can be answered. A row without the input cannot: somebody should know.
     """
     trained = trained or Columns({one.name: (one.name,) for one in fields if one.role == "input" and not one.optional})
-    return Examples(table, fields, find_inputs(table.column_names, fields, trained, told))
+    try:
+        columns = find_inputs(table.column_names, fields, trained, told)
+    except DataError as error:
+        reasons = dict.fromkeys(range(len(table)), str(error))
+        return Examples(table, fields, Columns({}), rows=np.zeros(0, dtype=np.int64)), reasons
+    everything = np.arange(len(table))
+    found: dict[int, str] = {}
+    for one in fields:
+        for column in columns[one.name]:
+            for index, value in enumerate(table.values(column, everything)):
+                if problem := _problem(value, one, table):
+                    found.setdefault(index, f"'{column}' {problem}")
+    usable = np.array([index for index in everything.tolist() if index not in found], dtype=np.int64)
+    return Examples(table, fields, columns, rows=usable), dict(sorted(found.items()))
+
+
+def _problem(value: object, one: Field, table: Table) -> str:
+    """What is wrong with a value of a table; nothing where it can be used."""
+    if (image_of(table, value) if one.kind == "image" else value) is None:
+        return "is empty or missing. Fill it in"
+    if one.kind == "text" and isinstance(value, list | dict | bytes):
+        kind = {list: "a list", dict: "an object", bytes: "bytes"}[type(value)]
+        return f"holds {kind}, not a text. Fix it"
+    return ""
 
 
 def _is_table(inputs: object) -> bool:
@@ -93,8 +123,8 @@ def _is_one(inputs: object, wanted: Sequence[Field]) -> bool:
 
 
 def _is_value(value: object) -> bool:
-    """Whether it is a text or an image: a path, bytes, a PIL image or an array of pixels."""
-    return isinstance(value, str | bytes | Path) or (hasattr(value, "mode") and hasattr(value, "size"))
+    """Whether it is a text, or an image as a path, as bytes or decoded."""
+    return isinstance(value, str | bytes | Path | Image.Image)
 
 
 def _example(item: object, wanted: Sequence[Field]) -> Example:

@@ -13,7 +13,7 @@ from headway.checkpoints.hub import locate
 from headway.device import choose_device, choose_precision
 from headway.errors import UserError
 from headway.evaluation.record import Record
-from headway.examples.examples import Example
+from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns
 from headway.files import read_json, write_atomically
 from headway.settings import MachineSettings, Settings
@@ -22,14 +22,13 @@ from headway.sources.table import Table
 from headway.tasks.data import read_scored
 from headway.tasks.encoding import answer_examples
 from headway.tasks.folder import RunFolder
-from headway.tasks.inputs import chunks_of_examples, examples_of_table, input_fields
+from headway.tasks.inputs import answerable_rows, chunks_of_examples, input_fields
 from headway.tasks.registry import find_task, recognise_model
 from headway.tasks.task import Task, TaskModel
 
 __all__ = ["Model"]
 
 _CHUNK = 2048
-_OLD_TASKS = {"classification": "text_classification"}  # names of version 0.1.0
 
 
 class Model:
@@ -86,7 +85,7 @@ class Model:
         source = locate(model, revision)
         folder = RunFolder(source)
         known = folder.read_json(folder.task) if folder.task.is_file() else {}
-        name = task or _OLD_TASKS.get(known.get("task", ""), known.get("task"))
+        name = task or known.get("task")
         config = source / "config.json"
         found = find_task(name) if name else recognise_model(read_json(config) if config.is_file() else {}, source)
         settings = Settings(machine=MachineSettings.model_validate({"device": device, "precision": precision}))
@@ -144,10 +143,9 @@ class Model:
         """One answer per example."""
         return answer_examples(self.task, self.loaded, self.spec, examples, settings or self.settings)
 
-    def examples_of(self, table: Table, told: Columns | None = None) -> list[Example]:
-        """The rows of a table as examples to be answered."""
-        rows = examples_of_table(table, self.task.fields, self.columns, told)
-        return rows.fetch(range(len(rows)))
+    def answerable(self, table: Table, told: Columns | None = None) -> tuple[Examples, dict[int, str]]:
+        """The rows of a table that can be answered; and, by index and in order, why the others cannot."""
+        return answerable_rows(table, self.task.fields, self.columns, told)
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -163,9 +161,10 @@ class Model:
         from headway.tasks.measure import measure_evaluation
 
         settings = settings or self.settings
-        rows = read_scored(self.task, data, self.spec, self.columns, settings)
+        model = self.loaded.remembering(True)
+        rows = read_scored(self.task, data, self.spec, self.columns, settings, model.reader)
         return measure_evaluation(
-            self.task, self.loaded, self.spec, rows, settings, source=describe(data), folder=self.folder
+            self.task, model, self.spec, rows, settings, source=describe(data), folder=self.folder
         )
 
     def save(self, folder: str | Path, record: Record | None = None) -> None:

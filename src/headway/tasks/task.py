@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field
 from headway.examples.splits import Splits
 from headway.settings import Settings
+from headway.sources.bad_rows import BadRow
 from headway.training.loss import LossSum
 
 __all__ = [
@@ -74,6 +75,15 @@ class TaskModel:
     precision: Precision
     notes: tuple[str, ...] = ()
     """What the user should know about how it was made: weights that start at random, say."""
+
+    @property
+    def reader(self) -> Any:
+        """What reads inputs that lie outside their table, such as images; see `Task.reader`."""
+        return None
+
+    def remembering(self, remembers: bool) -> Self:
+        """The same model, keeping inputs that it reads for further passes over the same rows; or no longer."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -133,6 +143,14 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
             DataError: A row's target cannot be used, and bad rows are not skipped.
         """
         return rows
+
+    def reader(self, source: ModelSource, rows: Examples, settings: Settings) -> Any:
+        """What reads inputs that lie outside the table and may be damaged, such as images; usually nothing does."""
+        return None
+
+    def damaged(self, reader: Any, chunks: Iterable[Sequence[Example]]) -> Iterator[BadRow | None]:
+        """Read the inputs of all examples once, before the first step: what is wrong with each, or None."""
+        return iter(())
 
     def has_targets(self, rows: Examples) -> bool:
         """Whether any row has a target. The test splits of many data sets have none."""

@@ -49,13 +49,14 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
     """Rows that could not be read, have no input, or have no label."""
     tables = {id(part.table): part for part in parts}.values()
     noun = "image" if any(one.kind == "image" for one in parts[0].fields) else "text"
-    skipped = sum(part.table.bad_rows.count for part in tables)
+    bad = [rows for part in tables for rows in (part.table.bad_rows, part.left_out.damaged)]
+    skipped = sum(rows.count for rows in bad)
     no_label = sum(len(part.left_out.empty_labels) for part in tables)
     no_text = sum(len(part.left_out.empty_inputs) for part in tables)
     total = sum(map(len, parts)) + skipped + no_label + no_text
     findings = []
     if skipped:
-        listed = [row for part in tables for row in part.table.bad_rows.listed][:SHOWN]
+        listed = [row for rows in bad for row in rows.listed][:SHOWN]
         examples = tuple(f"{row.where}: {row.reason}" for row in listed)
         message = skipped_message(skipped)
         findings.append(Finding("bad_rows", "warning", message, skipped, skipped / total, examples))

@@ -25,7 +25,7 @@ from headway.examples.examples import Example, Examples, joined
 from headway.examples.fields import Field, looks_like_images
 from headway.models.config import ModelConfig
 from headway.nn.linear import quantize
-from headway.settings import Settings
+from headway.settings import AugmentationSettings, Settings
 from headway.tasks.label_loss import LabelLoss
 from headway.tasks.label_task import (
     LABEL_FIELD,
@@ -96,6 +96,7 @@ class TextClassification(LabelTask[TextClassifier]):
     fields = (TEXT_FIELD, PAIR_FIELD, LABEL_FIELD)
     noun = "text"
     default_model = "minilm"
+    unused_settings = LabelTask.unused_settings | frozenset(AugmentationSettings.model_fields)
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of labels by name, and no images; possible with any texts."""

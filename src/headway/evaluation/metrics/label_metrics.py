@@ -12,7 +12,7 @@ resamples. What a metric is where it would be 0 / 0 (no warning is ever given):
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,7 @@ class LabelMetrics:
 
     label_names: tuple[str, ...]
     multi: bool = False
-    target: Callable[[Any], Any] = attrgetter("label")
+    target: Callable[[Any], Any] = itemgetter("label")
 
     @property
     def infos(self) -> tuple[MetricInfo, ...]:
