@@ -121,7 +121,7 @@ def read_scored(
     """
     table = _only_table(source, "test", settings.data.skip_bad_rows)
     told = dict(columns_told(task, settings.data))
-    for name, columns in (trained.by_field if trained else {}).items():
+    for name, columns in (_as_named(task, table, trained).by_field if trained else {}).items():
         told.setdefault(name, columns)
     skip = settings.data.skip_bad_rows
     rows = make_examples(table, task.fields, find_columns(table, task.fields, told))
@@ -172,6 +172,7 @@ def _same_columns(task: Task[Any, Any, Any], table: Table, columns: Columns) -> 
     Raises:
         DataError: It lacks an input.
     """
+    columns = _as_named(task, table, columns)
     lowered = {name.strip().lower() for name in table.column_names}
     wanted = {
         one.name: columns[one.name]
@@ -181,6 +182,14 @@ def _same_columns(task: Task[Any, Any, Any], table: Table, columns: Columns) -> 
     }
     told = [one for one in task.fields if one.name in wanted]
     return find_columns(table, told, wanted)
+
+
+def _as_named(task: Task[Any, Any, Any], table: Table, trained: Columns) -> Columns:
+    """The columns of the training; of a folder of images, which has no names of its own, those of the fields."""
+    if not table.places.rows_are_files:
+        return trained
+    own = {one.name: (one.name,) for one in task.fields if one.name in table.column_names}
+    return Columns({**trained.by_field, **own})
 
 
 def _split(task: Task[Any, Any, Any], bound: Mapping[str, Examples], settings: Settings) -> Splits:
