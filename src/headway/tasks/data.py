@@ -9,7 +9,7 @@ import numpy as np
 
 from headway.errors import DataError
 from headway.examples.examples import Examples, make_examples
-from headway.examples.fields import Columns, find_columns
+from headway.examples.fields import Columns, Field, find_columns
 from headway.examples.splits import Splits, make_splits
 from headway.settings import DataSettings, Settings
 from headway.sources.read import Source, describe, read
@@ -102,8 +102,10 @@ def read_scored(
     """
     table = _only_table(source, "test", settings.data.skip_bad_rows)
     told = dict(columns_told(task, settings.data))
-    for name, columns in (trained.by_field if trained else {}).items():
-        told.setdefault(name, columns)
+    for one in task.fields:
+        columns = _known_columns(one, trained, table) if trained else ()
+        if columns:
+            told.setdefault(one.name, columns)
     rows = make_examples(table, task.fields, find_columns(table, task.fields, told))
     return task.bind(rows, spec, skip_bad_rows=settings.data.skip_bad_rows)
 
@@ -125,15 +127,26 @@ def _same_columns(task: Task[Any, Any, Any], table: Table, columns: Columns) -> 
     Raises:
         DataError: It lacks an input.
     """
-    lowered = {name.strip().lower() for name in table.column_names}
+    lowered = _lowered(table.column_names)
+    known = {one.name: _known_columns(one, columns, table) for one in task.fields}
     wanted = {
-        one.name: columns[one.name]
+        one.name: known[one.name]
         for one in task.fields
-        if columns[one.name]
-        and (one.role == "input" or all(name.strip().lower() in lowered for name in columns[one.name]))
+        if known[one.name] and (one.role == "input" or _lowered(known[one.name]) <= lowered)
     }
     told = [one for one in task.fields if one.name in wanted]
     return find_columns(table, told, wanted)
+
+
+def _known_columns(one: Field, columns: Columns, table: Table) -> tuple[str, ...]:
+    """The columns of a field in training; where it may have many values, those of them that another table has."""
+    if not one.many:
+        return columns[one.name]
+    return tuple(name for name in columns[one.name] if _lowered([name]) <= _lowered(table.column_names))
+
+
+def _lowered(names: Sequence[str]) -> set[str]:
+    return {name.strip().lower() for name in names}
 
 
 def _split(task: Task[Any, Any, Any], bound: Mapping[str, Examples], settings: Settings) -> Splits:

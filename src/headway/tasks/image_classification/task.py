@@ -29,7 +29,6 @@ from headway.images.loading import load_pixels
 from headway.images.processor import ImageProcessor
 from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
-from headway.nn.linear import quantize
 from headway.nn.packing import Packing
 from headway.settings import AugmentationSettings, Settings
 from headway.tasks.label_loss import LabelLoss
@@ -38,7 +37,6 @@ from headway.tasks.label_task import (
     LabelModel,
     LabelSpec,
     LabelTask,
-    dropouts,
     label_smoothed_loss,
     label_spec_of,
 )
@@ -118,7 +116,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         known: dict[str, Any] = {
             "label_names": labels.names,
             "multi": labels.multi,
-            "dropouts": dropouts(settings),
+            "dropouts": settings.training.dropouts,
         }
         if source.folder is None:
             loaded, processor = new_image_classifier(source.name, _longest_side(rows), **known)
@@ -151,8 +149,6 @@ class ImageClassification(LabelTask[ImageClassifier]):
         """A trained classifier."""
         loaded = load_classifier(folder, input="image")
         network = loaded.model.to(device)
-        if precision == "int8":
-            quantize(network)
         spec = label_spec_of(loaded)
         model = ImageClassifier(
             network=network,
