@@ -146,6 +146,7 @@ def predict(
     input_format: Annotated[
         str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not say.")
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer to one text while it is written.")] = False,
     task: options.Task = None,
     text_column: options.TextColumn = None,
     text_pair_column: options.TextPairColumn = None,
@@ -169,6 +170,7 @@ def predict(
             format=format,
             input_format=input_format,
             task=task,
+            stream=stream,
         ),
         assignments=options.given(
             set_,

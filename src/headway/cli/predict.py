@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, get_args
 
@@ -45,6 +45,7 @@ class PredictRequest:
     format: str | None
     input_format: str | None
     task: str | None
+    stream: bool = False
 
 
 def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> None:
@@ -62,6 +63,10 @@ def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> 
         precision=machine.precision,
         max_length=settings.data.max_length,
     )
+    model.settings = replace(model.settings, generation=settings.generation)
+    if request.stream:
+        _stream(request, model)
+        return
     policy = BadRowPolicy(settings.data.skip_bad_rows)
     answered = 0
     try:
@@ -85,6 +90,21 @@ def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> 
     console_reporter().skipped(policy.seen())
 
 
+def _stream(request: PredictRequest, model: Model) -> None:
+    """Write one answer while it is made."""
+    if len(request.inputs) != 1 or request.output is not None or request.format is not None:
+        raise UserError("--stream shows one answer as it is written: give one input, without --output or --format.")
+    [example] = _examples_of(request.inputs, model)
+    try:
+        pieces = model.stream(dict(example.values))
+    except TypeError as error:
+        raise UserError(f"--stream: {error}") from None
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
+
+
 def _source_of(request: PredictRequest) -> str | None:
     if request.inputs and request.source is not None:
         raise UserError("Give inputs or --input, not both.")
@@ -99,6 +119,15 @@ def _source_of(request: PredictRequest) -> str | None:
 
 
 def _of_arguments(inputs: list[str], model: Model) -> Iterator[list[Answered]]:
+    """Answers to what stands on the command line."""
+    field, examples = model.input_names[0], _examples_of(inputs, model)
+    answers = model.answer(examples)
+    yield [
+        Answered(row, {field: text}, answer) for row, (text, answer) in enumerate(zip(inputs, answers, strict=True), 1)
+    ]
+
+
+def _examples_of(inputs: list[str], model: Model) -> list[Example]:
     """Texts or paths of images, as they stand on the command line."""
     [field] = [one for one in model.task.fields if one.name == model.input_names[0]]
     if field.kind == "text":
@@ -111,12 +140,7 @@ def _of_arguments(inputs: list[str], model: Model) -> Iterator[list[Answered]]:
         raise UserError(
             f"This model takes {' and '.join(model.input_names)} together. Give a file with both columns: --input FILE."
         )
-    examples = [Example({field.name: Path(text) if field.kind == "image" else text}) for text in inputs]
-    answers = model.answer(examples)
-    yield [
-        Answered(row, {field.name: text}, answer)
-        for row, (text, answer) in enumerate(zip(inputs, answers, strict=True), 1)
-    ]
+    return [Example({field.name: Path(text) if field.kind == "image" else text}) for text in inputs]
 
 
 def _of_source(

@@ -40,6 +40,8 @@ class DataSettings(Section):
     """Column with the image: a path, or bytes; found by its name and contents when not given."""
     label_column: str | None = None
     """Column with the label; several 0/1 columns, separated by commas, make a multi-label task."""
+    target_column: str | None = None
+    """Column with the text to answer with; several, separated by commas, hold several references."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Fraction of the rows kept for validation when no validation file is given (at most 10,000 rows)."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
@@ -113,6 +115,12 @@ class TrainingSettings(Section):
     """Also write the learning curves as TensorBoard events."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights, augmentation and dropout."""
+
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The dropout that the user asked for, by its name."""
+        wanted = {name: getattr(self, name) for name in ("dropout", "attention_dropout", "head_dropout")}
+        return {name: value for name, value in wanted.items() if value is not None}
 
 
 class AugmentationSettings(Section):

@@ -247,9 +247,3 @@ def label_smoothed_loss(settings: Settings, spec: LabelSpec, rows: Examples, dev
 def label_spec_of(loaded: LoadedClassifier) -> LabelSpec:
     """The labels that a trained classifier answers with."""
     return LabelSpec(Labels(loaded.label_names, loaded.multi))
-
-
-def dropouts(settings: Settings) -> dict[str, float]:
-    """The dropout that the user asked for."""
-    wanted = {name: getattr(settings.training, name) for name in ("dropout", "attention_dropout", "head_dropout")}
-    return {name: value for name, value in wanted.items() if value is not None}

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headway.checkpoints.hub import locate
-from headway.device import choose_device, choose_precision
+from headway.device import autocast, choose_device, choose_precision
 from headway.errors import UserError
 from headway.evaluation.record import Record
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns
 from headway.files import read_json, write_atomically
+from headway.nn.linear import quantize
 from headway.settings import MachineSettings, Settings
 from headway.sources.read import Source, describe
 from headway.sources.table import Table
@@ -24,7 +26,7 @@ from headway.tasks.encoding import answer_examples
 from headway.tasks.folder import RunFolder
 from headway.tasks.inputs import answerable_rows, chunks_of_examples, input_fields
 from headway.tasks.registry import find_task, recognise_model
-from headway.tasks.task import Task, TaskModel
+from headway.tasks.task import Streams, Task, TaskModel
 
 __all__ = ["Model"]
 
@@ -91,6 +93,8 @@ class Model:
         settings = Settings(machine=MachineSettings.model_validate({"device": device, "precision": precision}))
         settings = replace(settings, data=settings.data.model_copy(update={"max_length": max_length}))
         spec, loaded = found.open(source, known, settings, place, chosen)
+        if chosen == "int8":
+            quantize(loaded.network)
         return cls(found, spec, loaded, _columns(known.get("columns")), settings=settings, folder=str(model))
 
     @property
@@ -130,6 +134,30 @@ class Model:
         settings = self._generation(generation)
         for examples in chunks_of_examples(inputs, self.task.fields, self.columns, chunk):
             yield from self.answer(examples, settings)
+
+    def stream(self, input: object, **generation: Any) -> Iterator[str]:
+        """The answer to one input, piece by piece as it is written.
+
+        Raises:
+            TypeError: The model does not write text, or there are several inputs.
+        """
+        task = self.task
+        if not isinstance(task, Streams):
+            raise TypeError(f"A {task.name.replace('_', ' ')} model does not write its answers; use predict.")
+        examples = [each for chunk in chunks_of_examples(input, task.fields, self.columns, 2) for each in chunk]
+        if len(examples) != 1:
+            raise TypeError(f"stream takes one input, not {len(examples)}.")
+        self.loaded.network.eval()
+        return self._computed(task.stream(self.loaded, self.spec, examples[0], self._generation(generation)))
+
+    def _computed(self, pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces, without gradients; what the caller does between them keeps its own modes."""
+        while True:
+            with torch.inference_mode(), autocast(self.loaded.device, self.loaded.precision):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
 
     def predict_proba(self, inputs: object) -> NDArray[np.float32]:
         """Probability of each label. *Shape:* (inputs, labels), in the order of `label_names`.

@@ -13,16 +13,34 @@ from headway.tasks.classification.task import TextClassification
 from headway.tasks.image_classification.task import ImageClassification
 from headway.tasks.task import Match, Task
 
-__all__ = ["TASKS", "find_task", "ignored_settings", "recognise_model", "recognise_table", "unused_settings"]
+__all__ = [
+    "TASKS",
+    "find_task",
+    "ignored_settings",
+    "recognise_model",
+    "recognise_table",
+    "register",
+    "unused_settings",
+]
 
 AnyTask = Task[Any, Any, Any]
 
 TASKS: dict[str, AnyTask] = {task.name: task for task in (TextClassification(), ImageClassification())}
-"""A task is added here, and nowhere else."""
+"""A task of Headway's own is added here, and nowhere else; one from outside by `register`."""
 
 _SAMPLE_ROWS = 100
 
 _RENAMED = {"classification": "text_classification"}  # names of version 0.1.0
+
+
+def register(task: AnyTask) -> None:
+    """Add a task to those of this process.
+
+    Raises:
+        ValueError: There is another task of that name.
+    """
+    if type(TASKS.setdefault(task.name, task)) is not type(task):
+        raise ValueError(f"there is a task named {task.name!r} already")
 
 
 def find_task(name: str) -> AnyTask:

@@ -246,5 +246,5 @@ def _findings(task: AnyTask, data: TaskData, rows: dict[str, EncodedRows], model
         lengths, unknown = (
             np.concatenate([getattr(store, name) for store in stores]) for name in ("full_lengths", "unknown")
         )
-        findings += length_checks(everything, TokenCounts(lengths, unknown, task.max_length(model)))
+        findings += length_checks(everything, TokenCounts(lengths, unknown, task.max_length(model), task.segments))
     return tuple(findings)

@@ -33,7 +33,6 @@ from headway.images.processor import ImageProcessor
 from headway.images.reader import ImageReader, NamedImage
 from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
-from headway.nn.linear import quantize
 from headway.nn.packing import Packing
 from headway.settings import AugmentationSettings, Settings
 from headway.sources.bad_rows import BadRow
@@ -44,7 +43,6 @@ from headway.tasks.label_task import (
     LabelModel,
     LabelSpec,
     LabelTask,
-    dropouts,
     label_smoothed_loss,
     label_spec_of,
 )
@@ -149,7 +147,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         known: dict[str, Any] = {
             "label_names": labels.names,
             "multi": labels.multi,
-            "dropouts": dropouts(settings),
+            "dropouts": settings.training.dropouts,
         }
         images: ImageReader = rows.reader
         if source.folder is None:
@@ -179,8 +177,6 @@ class ImageClassification(LabelTask[ImageClassifier]):
         """A trained classifier."""
         loaded = load_classifier(folder, input="image")
         network = loaded.model.to(device)
-        if precision == "int8":
-            quantize(network)
         spec = label_spec_of(loaded)
         model = ImageClassifier(
             network=network,
