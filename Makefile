@@ -42,6 +42,7 @@ format: $(VENV)/.dev ## Rewrite the code in the house's format.
 	$(BIN)/ruff check --fix .
 
 benchmark: $(VENV)/.dev ## Headway and its peers, side by side, on real texts.
+	$(PIP) -c constraints.txt -e .[peers]
 	$(BIN)/python -m benchmarks.classification
 
 clean: ## Remove what the other commands made.

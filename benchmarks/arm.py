@@ -23,6 +23,13 @@ ARMS: dict[str, str] = {
     "sorted_batches": "benchmarks.arms_transformers",
     "export_onnx": "benchmarks.arms_onnx",
     "onnx_runtime": "benchmarks.arms_onnx",
+    "export_ctranslate2": "benchmarks.arms_ctranslate2",
+    "ctranslate2_encoder": "benchmarks.arms_ctranslate2",
+    "export_openvino": "benchmarks.arms_openvino",
+    "openvino_runtime": "benchmarks.arms_openvino",
+    "draw_vit": "benchmarks.arms_images",
+    "trainer_images": "benchmarks.arms_images",
+    "headway_images": "benchmarks.arms_images",
     "headway_train": "benchmarks.arms_headway",
     "headway_predict": "benchmarks.arms_headway",
 }

@@ -16,14 +16,14 @@ __all__ = ["matrix_ceiling"]
 
 
 def matrix_ceiling(*, model: str, file: str, batch_size: int = 32, repeats: int = 7) -> dict[str, Any]:
-    """Time the linear layers' multiplications at the model's own shapes and the file's mean number of tokens a batch.
+    """Time the linear layers' multiplications at the model's own shapes and the file's mean tokens per batch.
 
     A linear layer takes three multiplications in a training step: its output, the gradient of its input, and the
     gradient of its weight. Each is timed alone, as its best of `repeats`, so that this is a ceiling and no estimate.
     Attention itself, norms, embeddings, dropout and the optimizer are taken to be free.
 
     Returns:
-        `rate`: tokens a second if every block computes every row. `rate_first_row`: the same where the last block
+        `rate`: tokens per second if every block computes every row. `rate_first_row`: the same where the last block
         computes queries, output and feed-forward for each text's first row only, which is all that a classifier reads.
     """
     config = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))

@@ -26,7 +26,7 @@ def headway_train(*, model: str, file: str, steps: int, seed: int) -> dict[str, 
     The first steps are left out, as they are of the Trainer's: every step is an event with its tokens and speed.
 
     Returns:
-        `rate` (real tokens a second) and `tokens_per_step`.
+        `rate` (real tokens per second) and `tokens_per_step`.
     """
     import headway
 

@@ -1,20 +1,17 @@
 """Classifying texts with ONNX Runtime, in float32 and with int8 weights."""
 
 import json
-import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from numpy.typing import NDArray
 
-from benchmarks import data
+from benchmarks.by_length import INPUTS, Batch, measure, padded
 
 __all__ = ["export_onnx", "onnx_runtime"]
-
-WARM_TEXTS = 64
-INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def export_onnx(*, model: str, output: str) -> dict[str, Any]:
@@ -75,40 +72,15 @@ def _export(model: str, path: str) -> None:
 def onnx_runtime(
     *, model: str, graph: str, file: str, texts: int, threads: int, batch_size: int = 32
 ) -> dict[str, Any]:
-    """All texts tokenized at once, sorted by length, in padded batches, through the ONNX model in `graph`."""
+    """All texts tokenised at once, sorted by length, in padded batches, through the ONNX model in `graph`."""
     import onnxruntime
 
-    wanted = [text for text, _ in data.read(Path(file))[:texts]]
-    names = json.loads((Path(model) / "config.json").read_text(encoding="utf-8"))["id2label"]
-    tokenizer = Tokenizer.from_file(str(Path(model) / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
-    tokenizer.no_padding()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
-    def classify(texts: list[str]) -> list[str]:
-        ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-        order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-        labels = [""] * len(ids)
-        for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            (logits,) = session.run(None, _padded([ids[i] for i in chosen]))
-            for i, label in zip(chosen, logits.argmax(-1).tolist(), strict=True):
-                labels[i] = names[str(label)]
-        return labels
+    def forward(batches: Iterator[Batch]) -> Iterator[NDArray[np.float32]]:
+        for batch in batches:
+            yield session.run(None, padded(batch))[0]
 
-    classify(wanted[:WARM_TEXTS])
-    start = time.perf_counter()
-    labels = classify(wanted)
-    return {"rate": texts / (time.perf_counter() - start), "labels": labels}
-
-
-def _padded(ids: list[list[int]]) -> dict[str, np.ndarray]:
-    """*Shape:* each (batch, length)."""
-    shape = (len(ids), max(map(len, ids)))
-    tokens, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for row, sequence in enumerate(ids):
-        tokens[row, : len(sequence)] = sequence
-        mask[row, : len(sequence)] = 1
-    return dict(zip(INPUTS, (tokens, mask, np.zeros_like(tokens)), strict=True))
+    return measure(forward, model=model, file=file, texts=texts, batch_size=batch_size)

@@ -64,7 +64,7 @@ def trainer(
         pad_to_max: Pad every text to 512 tokens beforehand, as the article does, instead of each batch to its longest.
 
     Returns:
-        `rate` (real tokens a second), `tokens_per_step`, and `real_share`, the part of the tokens that is no padding.
+        `rate` (real tokens per second), `tokens_per_step`, and `real_share`, the part of the tokens that is no padding.
     """
     transformers.logging.set_verbosity_error()
     tokenizer, network, dataset = _prepare(model, Path(file), pad_to_max)

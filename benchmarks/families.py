@@ -5,7 +5,7 @@
 Random models of middling size (width 256, four layers) are written by `transformers` and read by both. A batch is 32
 texts with the lengths of film reviews, which `transformers` pads to the longest, with its SDPA attention, and Headway
 packs. Both take turns; a ratio compares two neighbours, and the table gives the median and the spread of the ratios.
-On a GPU both compute in automatic bfloat16. The batch is the same in all rounds: what is made once a batch (padding,
+On a GPU both compute in automatic bfloat16. The batch is the same in all rounds: what is made once per batch (padding,
 blocks, masks) is in neither figure.
 """
 
@@ -33,7 +33,7 @@ STEPS = 3
 
 @dataclass(frozen=True)
 class Figures:
-    """How many times as fast Headway is, one ratio a round."""
+    """How many times as fast Headway is, one ratio per round."""
 
     family: str
     forward: list[float]

@@ -1,4 +1,4 @@
-"""The GPU's kernels held against the formula, and timed against `transformers`, in one call.
+"""The GPU's kernels checked against the formula, and timed against `transformers`, in one call.
 
     python -m benchmarks.gpu --output runs/benchmarks      # on a machine with CUDA: checks, then figures
     python -m benchmarks.gpu --device cpu                  # the same logic on a CPU, with a tiny model
@@ -33,7 +33,7 @@ from benchmarks.timing import synchronize
 from headway.files import write_atomically
 from headway.models.classifier import Classifier
 from headway.models.config import ClassificationHeadConfig, ModelConfig, StackConfig
-from headway.settings import Settings
+from headway.settings import TrainingSettings
 from headway.training.optimizer import Optimizer
 
 __all__ = ["main", "measure"]
@@ -111,9 +111,9 @@ def _transformers(
 def time_training(
     model: nn.Module, forward: Callable[[Batch], Tensor], batches: Sequence[Batch], device: str, *, warm: int
 ) -> dict[str, float]:
-    """Optimizer steps in automatic bfloat16, one a batch, of which the first `warm` are not timed."""
+    """Optimizer steps in automatic bfloat16, one per batch, of which the first `warm` are not timed."""
     model.train()
-    optimizer = Optimizer(model, Settings(learning_rate=1e-5))  # the same for both
+    optimizer = Optimizer(model, TrainingSettings(learning_rate=1e-5))  # the same for both
 
     def step(batch: Batch) -> None:
         targets = torch.arange(len(batch), device=device) % NUM_LABELS
@@ -151,7 +151,7 @@ def _timed(work: Callable[[Batch], object], batches: Sequence[Batch], device: st
         "steps_per_second": len(timed) / seconds,
         "tokens_per_second": sum(len(text) for batch in timed for text in batch) / seconds,
         "texts_per_second": sum(map(len, timed)) / seconds,
-        # A processor knows only the peak of the whole process, all arms together.
+        # The CPU has only the peak of the whole process, all arms together.
         "peak_memory_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else peak_memory(),
     }
 
@@ -241,7 +241,7 @@ def main() -> None:
     steps = options.steps or (50 if on_gpu else 2)
     result: dict[str, Any] = {
         "environment": environment(torch.get_num_threads()),
-        "device": torch.cuda.get_device_name() if on_gpu else "processor",
+        "device": torch.cuda.get_device_name() if on_gpu else "CPU",
         "architecture": asdict(architecture),
     }
     parts: dict[str, Callable[[], Any]] = {

@@ -1,4 +1,4 @@
-"""The packed kernels held against the formula, on whatever device there is."""
+"""The packed kernels checked against the formula, on whatever device there is."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence

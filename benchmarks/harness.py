@@ -16,7 +16,7 @@ from typing import Any
 __all__ = ["Arm", "Comparison", "Figures", "environment", "run_arm", "run_rounds"]
 
 ROOT = Path(__file__).parents[1]
-PEERS = ("torch", "transformers", "accelerate", "tokenizers", "onnxruntime", "onnx", "numpy")
+PEERS = ("torch", "transformers", "accelerate", "tokenizers", "onnxruntime", "onnx", "ctranslate2", "openvino", "numpy")
 
 Result = dict[str, Any]
 
@@ -123,7 +123,7 @@ def environment(threads: int) -> dict[str, str]:
             versions[name] = "not installed"
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
+        "CPU": _cpu_name(),
         "cores": str(os.cpu_count()),
         "threads": str(threads),
         "load before the run": f"{os.getloadavg()[0]:.2f}",
@@ -133,7 +133,7 @@ def environment(threads: int) -> dict[str, str]:
     }
 
 
-def _processor() -> str:
+def _cpu_name() -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text(encoding="utf-8").splitlines():

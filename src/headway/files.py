@@ -1,4 +1,4 @@
-"""Writing without losing: a file is either the old one or the new one, never half of either; and reading JSON."""
+"""Writing without losing: a file is the old one or the new one, never half of either; reading JSON; images by name."""
 
 import errno
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 from headway.errors import CheckpointError, HeadwayError
 
-__all__ = ["read_json", "remove_leftovers", "replacing", "write_atomically"]
+__all__ = ["is_image_name", "read_json", "remove_leftovers", "replacing", "write_atomically"]
 
 _JSON_LIMIT = 1 << 25
 """The longest JSON file that is read, in bytes: the largest vocabularies have a third of it, and read it takes many
@@ -22,6 +22,18 @@ times as much memory."""
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 """What `tempfile` calls the files that `replacing` writes to first."""
+
+_IMAGE_ENDINGS = frozenset(
+    f".{ending}"
+    for endings in (
+        ("avif", "avifs", "bmp", "dib", "gif", "heic", "heif", "png", "tif", "tiff", "webp"),
+        ("jpg", "jpeg", "jpe", "jfif", "mpo"),
+        ("jp2", "j2c", "j2k", "jpc", "jpf", "jpx"),
+        ("pbm", "pgm", "pnm", "ppm"),
+    )
+    for ending in endings
+)
+"""Endings of the names of image files. HEIC is not decoded, but an error that names such photos beats skipping them."""
 
 
 @contextmanager
@@ -88,6 +100,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: holds a JSON {type(value).__name__}, not an object; {remedy}.")
     return value
+
+
+def is_image_name(name: str | Path) -> bool:
+    """Whether a file's name has the ending of an image and is not hidden (macOS keeps notes on a.png in ._a.png)."""
+    path = Path(name)
+    return path.suffix.lower() in _IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def _flush(path: Path, flags: int) -> None:

@@ -3,14 +3,19 @@ import dataclasses
 import gzip
 import hashlib
 import io
+import shutil
+import subprocess
 import sys
 import zipfile
 from collections import Counter
 from importlib import resources
 
 import pytest
+from PIL import Image
 
 from benchmarks import data
+
+needs_dpkg = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="the package is a Debian one")
 
 
 def sample_bytes() -> bytes:
@@ -111,3 +116,50 @@ def test_missing_client_is_named(cache, monkeypatch):
     monkeypatch.setattr(data, "SPAM_ASSASSIN", dataclasses.replace(data.SPAM_ASSASSIN, client=client))
     with pytest.raises(data.BenchmarkDataError, match="headway-has-no-such-client is needed"):
         data.spam()
+
+
+@pytest.fixture
+def fashion(cache, monkeypatch):
+    """A function that puts a package of so many images per class, in training and test, into the cache."""
+
+    def put(train: int, test: int) -> None:
+        folder = cache / "deb" / "usr" / "share" / "datasets" / "fashion-mnist"
+        folder.mkdir(parents=True)
+        for name, count in (("train", train), ("t10k", test)):
+            labels = bytes(range(10)) * count
+            pixels = b"".join(bytes([20 * label]) * 784 for label in labels)
+            (folder / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(16) + pixels))
+            (folder / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(bytes(8) + labels))
+        control = cache / "deb" / "DEBIAN" / "control"
+        control.parent.mkdir()
+        control.write_text("Package: x\nVersion: 1\nArchitecture: all\nMaintainer: nobody <a@b.c>\nDescription: x\n")
+        path = cache / "packages" / data.FASHION_MNIST.file
+        path.parent.mkdir(exist_ok=True)
+        subprocess.run(["dpkg-deb", "--build", cache / "deb", path], check=True, capture_output=True)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        monkeypatch.setattr(data, "FASHION_MNIST", dataclasses.replace(data.FASHION_MNIST, sha256=digest))
+        monkeypatch.setattr(data, "FASHION_PER_CLASS", {"train": 3, "test": 2})
+
+    return put
+
+
+@needs_dpkg
+def test_fashion_mnist_comes_as_arrays_and_as_class_folders(fashion):
+    fashion(3, 2)
+    images, labels = data.fashion_mnist_arrays()["train"]
+    assert images.shape == (30, 28, 28)
+    assert (images[:, 0, 0] == 20 * labels).all()
+    folder = data.fashion_mnist("jpg", size=56, per_class=1)
+    assert {path.name for path in (folder / "test").iterdir()} == set(data.FASHION_NAMES)
+    files = sorted(folder.glob("*/*/*"))
+    assert len(files) == 20
+    with Image.open(folder / "train" / "coat" / "00004.jpg") as image:
+        assert (image.size, image.mode) == ((56, 56), "RGB")
+        assert image.getpixel((0, 0)) == (80, 80, 80)
+
+
+@needs_dpkg
+def test_fashion_mnist_of_another_size_is_refused(fashion):
+    fashion(3, 1)
+    with pytest.raises(data.BenchmarkDataError, match=r"test: expected \[2, .*found \[1, "):
+        data.fashion_mnist_arrays()

@@ -40,7 +40,7 @@ def test_a_family_that_is_not_itself_fails_the_checks(monkeypatch, bends):
     assert logits.passed != bends
 
 
-def test_half_precision_is_held_against_float32(monkeypatch):
+def test_half_precision_is_checked_against_float32(monkeypatch):
     monkeypatch.setattr(pairs, "FAMILIES", {"DistilBERT": pairs.FAMILIES["DistilBERT"]})
     logits, gradient = gpu_checks.check_families("cpu", torch.bfloat16)
     assert 0 < logits.error < logits.tolerance

@@ -14,7 +14,7 @@ from headway.evaluation.intervals import interval
 from headway.evaluation.label_details import LabelDetails, Shown, find_mistakes, label_details
 from headway.evaluation.metrics import compute_metrics, paired_difference
 from headway.evaluation.metrics import score as score_statistics
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 from headway.evaluation.record import Interval, Scores
 from headway.examples.examples import Example
 

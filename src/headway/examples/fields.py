@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headway.errors import DataError
-from headway.images.decoding import is_image_name
+from headway.files import is_image_name
 from headway.sources.table import Table
 
 __all__ = ["Columns", "Field", "find_columns", "find_inputs", "looks_like_images"]

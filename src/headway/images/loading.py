@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from headway.images.augmentation import Augmentation
-from headway.images.cache import PixelCache
 from headway.images.decoding import ImageSource, image_name, open_image
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 
 __all__ = ["load_pixels", "map_ahead"]

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard, cast
 
 from headway.errors import DataError
+from headway.files import is_image_name
 from headway.sources import frames, hub
 from headway.sources import stream as streaming
 from headway.sources.bad_rows import BadRow, BadRowPolicy, BadRows
 from headway.sources.folders import READABLE, data_file, folder_files, sample_file
 from headway.sources.image_folders import has_images, image_tables, table_of_images
-from headway.sources.names import is_image_name, is_litter, split_of
+from headway.sources.names import is_litter, split_of
 from headway.sources.opening import DataFile, Format
 from headway.sources.table import Table
 from headway.sources.table_cache import read_table

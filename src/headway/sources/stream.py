@@ -15,7 +15,7 @@ from headway.errors import DataError, cut
 from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.chunks import Chunk, chunk, columns_of, file_rows, parquet_chunks
 from headway.sources.formats.lines import Row
-from headway.sources.formats.rows import rows_of
+from headway.sources.formats.text_rows import rows_of
 from headway.sources.frames import row_blocks
 from headway.sources.opening import DataFile, Format, open_file, open_pipe
 from headway.sources.schema import Schema

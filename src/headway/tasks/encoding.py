@@ -1,7 +1,9 @@
 """The rows of a split as a model reads them, and the model at work on them, batch by batch."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import numpy as np
@@ -82,19 +84,21 @@ def for_each_batch(
             return item[0], work(item[1])
 
     cores = torch.get_num_threads()
-    first = [item for _, item in zip(range(2 * cores), batches, strict=False)]
+    first = list(islice(batches, 2 * cores))
     if model.device.type != "cpu" or len(first) < 2 * cores or cores == 1:
-        return [inferred(item) for item in _chained(first, batches)]
+        return [inferred(item) for item in chain(first, batches)]
+    done: list[tuple[IntArray, Result]] = []
+    waiting: deque[Future[tuple[IntArray, Result]]] = deque()
     try:
         with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            return list(pool.map(inferred, _chained(first, batches)))
+            for item in chain(first, batches):
+                waiting.append(pool.submit(inferred, item))
+                if len(waiting) > 2 * cores:  # so that not all batches lie in memory at once
+                    done.append(waiting.popleft().result())
+            done += [future.result() for future in waiting]
     finally:
         torch.set_num_threads(cores)
-
-
-def _chained(first: Sequence[Result], rest: Iterator[Result]) -> Iterator[Result]:
-    yield from first
-    yield from rest
+    return done
 
 
 def answer_rows(

@@ -15,7 +15,7 @@ from headway.batching.batch import Batch
 from headway.checkpoints.load import LoadedClassifier
 from headway.evaluation.label_baselines import majority_baseline
 from headway.evaluation.label_details import Shown, find_mistakes, label_details
-from headway.evaluation.metrics.labels import THRESHOLD, LabelMetrics
+from headway.evaluation.metrics.label_metrics import THRESHOLD, LabelMetrics
 from headway.evaluation.record import pack_details
 from headway.examples.checks.findings import AllRows, Finding
 from headway.examples.checks.label_checks import label_checks

@@ -173,6 +173,8 @@ def _look_ahead(request: Request, settings: Settings) -> ModelSource | None:
         if data is not None:
             require(data)
     tasks = [find_task(request.task)] if request.task else list(TASKS.values())
+    if settings.machine.precision == "int8":
+        raise SettingsError("precision = 'int8' is for answering only; train in float32 or bfloat16.")
     if settings.training.metric is not None:
         _check_metric(tasks, settings.training.metric)
     if request.model is None:

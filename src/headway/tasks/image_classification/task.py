@@ -23,9 +23,9 @@ from headway.evaluation.report import TaskPage
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field, looks_like_images
 from headway.images.augmentation import Augmentation
-from headway.images.cache import PixelCache
 from headway.images.decoding import image_name, open_image
 from headway.images.loading import load_pixels
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
