@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
+from tests.tables import FIELDS, labelled
 
 from headway.errors import DataError
 from headway.examples.examples import Example, Examples, joined, make_examples
@@ -11,7 +12,6 @@ from headway.examples.fields import Columns, Field, find_columns
 from headway.sources.frames import arrow_table
 from headway.sources.read import read
 from headway.tasks.image_classification.task import ImageClassification
-from tests.tables import FIELDS, labelled
 
 ROWS = [("I love it", "pos"), ("bad", "neg"), ("   ", "neg"), ("fine", "pos")]
 

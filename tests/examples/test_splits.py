@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tables import labelled
 
 from headway.errors import DataError
 from headway.examples.row_keys import letters
 from headway.examples.splits import label_strata, make_folds
 from headway.examples.splits import make_splits as split
 from headway.sources.read import read
-from tests.tables import labelled
 
 
 def normal(example):

@@ -12,7 +12,7 @@ from headway.errors import DataError
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns, Field, find_inputs
 from headway.examples.values import image_of
-from headway.sources.names import is_image_name
+from headway.files import is_image_name
 from headway.sources.opening import format_of_name
 from headway.sources.read import is_table, read
 from headway.sources.table import Table
@@ -165,7 +165,7 @@ def _example(item: object, wanted: Sequence[Field]) -> Example:
                 f"This model was trained on pairs ({' and '.join(names)}); {item!r:.80} is a single text. "
                 "Give pairs: a file with both columns, or tuples in Python."
             )
-        if not isinstance(item, tuple | list) or len(item) != len(wanted):
+        if not isinstance(item, tuple | list | np.ndarray) or len(item) != len(wanted):
             raise TypeError(f"predict takes {_kinds(wanted)}, not {type(item).__name__}: {item!r:.80}.")
         values = dict(zip(names, item, strict=True))
     else:
