@@ -6,7 +6,7 @@ follows from the data and the model: `headway.training.recipe` decides it, and s
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "AugmentationSettings",
@@ -50,6 +50,13 @@ class DataSettings(Section):
     """Leave out rows that cannot be read, count and list them, instead of stopping at the first."""
     max_length: int | None = Field(default=None, ge=4)
     """Longest sequence in tokens; longer ones are cut and counted. The model's own maximum when not given."""
+
+    @field_validator("label_column", mode="before")
+    @classmethod
+    def _several_columns(cls, value: object) -> object:
+        """In Python, several columns may come as a list."""
+        several = isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
+        return ",".join(value) if several else value  # type: ignore[arg-type]
 
 
 class TrainingSettings(Section):
