@@ -4,7 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from headway.batching.batch import Batch
-from headway.checkpoints.load import LoadedClassifier
+from headway.checkpoints.load import LoadedClassifier, load_classifier
+from headway.checkpoints.save import save_classifier
+from headway.device import Precision, choose_precision
 from headway.evaluation.label_baselines import majority_baseline
 from headway.evaluation.label_details import Shown, find_mistakes, label_details
 from headway.evaluation.metrics.label_metrics import THRESHOLD, LabelMetrics
@@ -23,9 +26,10 @@ from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field
 from headway.examples.labels import Labels, learn_labels
 from headway.examples.splits import Splits, label_strata
+from headway.models.config import ModelConfig
 from headway.settings import GenerationSettings, Settings
 from headway.tasks.label_loss import LabelLoss
-from headway.tasks.task import BaselineAnswers, Part, Task, TaskModel
+from headway.tasks.task import BaselineAnswers, ModelSource, Part, Task, TaskModel
 from headway.training.loss import LossSum
 
 __all__ = ["LABEL_FIELD", "LabelSpec", "LabelTask", "Prediction", "PredictionMetrics"]
@@ -111,8 +115,10 @@ class PredictionMetrics(LabelMetrics):
 class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
     """The target is a label, or a set of labels."""
 
-    noun: str
-    """What is labelled: "text" or "image"."""
+    noun: ClassVar[Literal["text", "image"]]
+    """What is labelled."""
+    model_type: type[ModelT]
+    """The class of its models."""
     metric_names = (
         *("accuracy", "macro_f1", "mcc", "ece"),
         *("micro_f1", "mean_average_precision", "subset_accuracy"),
@@ -154,6 +160,91 @@ class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
     def num_labels(self, spec: LabelSpec) -> int | None:
         """For multi-label: how many there are."""
         return len(spec.labels) if spec.labels.multi else None
+
+    @abstractmethod
+    def new_network(
+        self, name: str, spec: LabelSpec, rows: Examples, settings: Settings
+    ) -> tuple[LoadedClassifier, dict[str, Any], str]:
+        """A network with new weights, what prepares its inputs (as `processors` returns it), and a note about both."""
+
+    @abstractmethod
+    def processors(
+        self,
+        folder: Path,
+        config: ModelConfig,
+        settings: Settings,
+        known: Mapping[str, Any],
+        rows: Examples | None = None,
+    ) -> dict[str, Any]:
+        """What prepares the inputs of a checkpoint's network, by the fields of the task's model.
+
+        Args:
+            folder: The checkpoint's folder.
+            config: Its network.
+            settings: Lengths and the like.
+            known: What `task.json` says.
+            rows: The training rows; none for a trained model.
+        """
+
+    @abstractmethod
+    def saved_processors(self, model: ModelT) -> dict[str, Any]:
+        """What is saved beside the network, as arguments of `save_classifier`."""
+
+    def load(
+        self, source: ModelSource, spec: LabelSpec, rows: Examples, settings: Settings, device: torch.device
+    ) -> ModelT:
+        """A checkpoint's weights with a head for the data's labels, or new weights."""
+        labels = spec.labels
+        if source.folder is None:
+            loaded, processors, note = self.new_network(source.name, spec, rows, settings)
+        else:
+            loaded = load_classifier(
+                source.folder,
+                input=self.noun,
+                label_names=labels.names,
+                multi=labels.multi,
+                dropouts=settings.training.dropouts,
+            )
+            processors = self.processors(source.folder, loaded.model.architecture, settings, {}, rows)
+            note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
+        return self.model_type(
+            network=loaded.model.to(device),
+            config=loaded.config,
+            device=device,
+            precision=choose_precision(settings.machine.precision, device),
+            notes=(note,) if source.folder is None or loaded.fresh else (),
+            loss=_loss(settings, spec, rows, device),
+            **processors,
+        )
+
+    def open(
+        self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
+    ) -> tuple[LabelSpec, ModelT]:
+        """A trained classifier."""
+        loaded = load_classifier(folder, input=self.noun)
+        spec = LabelSpec(Labels(loaded.label_names, loaded.multi))
+        model = self.model_type(
+            network=loaded.model.to(device),
+            config=loaded.config,
+            device=device,
+            precision=precision,
+            loss=LabelLoss(spec.labels.multi),
+            **self.processors(folder, loaded.model.architecture, settings, known),
+        )
+        return spec, model
+
+    def save(self, folder: Path, model: ModelT, spec: LabelSpec) -> Mapping[str, Any]:
+        """Write a folder that Headway, `transformers` and every tool of that format opens."""
+        saved = self.saved_processors(model)
+        save_classifier(
+            folder,
+            model.network,  # type: ignore[arg-type]
+            config=model.config,
+            label_names=spec.labels.names,
+            multi=spec.labels.multi,
+            **saved,
+        )
+        return {name: value for name, value in saved.items() if name == "max_length"}
 
     @abstractmethod
     def logits(self, model: ModelT, batch: Batch) -> Tensor:
@@ -236,14 +327,9 @@ class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
         """An example as a list of mistakes shows it."""
 
 
-def label_smoothed_loss(settings: Settings, spec: LabelSpec, rows: Examples, device: torch.device) -> LabelLoss:
+def _loss(settings: Settings, spec: LabelSpec, rows: Examples, device: torch.device) -> LabelLoss:
     """The loss that the settings ask for."""
     weights = None
     if settings.training.class_weights == "balanced":
         weights = LabelLoss.balanced_weights(rows.targets(), len(spec.labels), spec.labels.multi).to(device)
     return LabelLoss(spec.labels.multi, settings.training.label_smoothing, weights)
-
-
-def label_spec_of(loaded: LoadedClassifier) -> LabelSpec:
-    """The labels that a trained classifier answers with."""
-    return LabelSpec(Labels(loaded.label_names, loaded.multi))

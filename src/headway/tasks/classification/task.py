@@ -6,32 +6,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from headway.batching.batch import Batch, Encoded
 from headway.checkpoints.label_config import is_classifier
-from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
-from headway.checkpoints.save import save_classifier
+from headway.checkpoints.load import LoadedClassifier, classifier_architecture, empty_classifier
 from headway.checkpoints.scratch import new_architecture, new_classifier
 from headway.checkpoints.tokenizer_files import load_tokenizer
-from headway.device import Precision, choose_precision
 from headway.evaluation.label_baselines import tfidf_baseline
 from headway.evaluation.label_details import Shown
 from headway.evaluation.record import Record
 from headway.evaluation.report import TaskPage
 from headway.examples.examples import Example, Examples, joined
 from headway.examples.fields import Field, looks_like_images
+from headway.models.config import ModelConfig
 from headway.settings import AugmentationSettings, Settings
-from headway.tasks.label_loss import LabelLoss
-from headway.tasks.label_task import (
-    LABEL_FIELD,
-    LabelModel,
-    LabelSpec,
-    LabelTask,
-    label_smoothed_loss,
-    label_spec_of,
-)
+from headway.tasks.label_task import LABEL_FIELD, LabelModel, LabelSpec, LabelTask
 from headway.tasks.task import BaselineAnswers, Match, ModelSource
 from headway.tasks.text_model import new_model_note, sequence_limit, text_encoder, vocabulary_texts
 from headway.tokenizers.text_encoder import TextEncoder
@@ -89,6 +79,7 @@ class TextClassification(LabelTask[TextClassifier]):
     name = "text_classification"
     fields = (TEXT_FIELD, PAIR_FIELD, LABEL_FIELD)
     noun = "text"
+    model_type = TextClassifier
     default_model = "minilm"
     unused_settings = LabelTask.unused_settings | frozenset(AugmentationSettings.model_fields)
 
@@ -119,68 +110,36 @@ class TextClassification(LabelTask[TextClassifier]):
         sequence_limit(config, settings.data.max_length)
         freeze(empty_classifier(config, num_labels=2), settings.training.freeze_layers)
 
-    def load(
-        self, source: ModelSource, spec: LabelSpec, rows: Examples, settings: Settings, device: torch.device
-    ) -> TextClassifier:
-        """A checkpoint's weights with a head for the data's labels, or new weights and a new vocabulary."""
-        labels = spec.labels
-        if source.folder is None:
-            loaded, tokenizer = new_classifier(
-                source.name,
-                self.name,
-                texts=vocabulary_texts(rows),
-                label_names=labels.names,
-                multi=labels.multi,
-                dropouts=settings.training.dropouts,
-            )
-            note = new_model_note(loaded, tokenizer)
-        else:
-            loaded = load_classifier(
-                source.folder, label_names=labels.names, multi=labels.multi, dropouts=settings.training.dropouts
-            )
-            tokenizer = load_tokenizer(source.folder, loaded.model.architecture.input_stack.vocabulary_size)
-            note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
-        return TextClassifier(
-            network=loaded.model.to(device),
-            config=loaded.config,
-            device=device,
-            precision=choose_precision(settings.machine.precision, device),
-            notes=(note,) if source.folder is None or loaded.fresh else (),
-            loss=label_smoothed_loss(settings, spec, rows, device),
-            encoder=text_encoder(loaded.model.architecture, tokenizer, settings.data.max_length),
-        )
-
-    def open(
-        self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
-    ) -> tuple[LabelSpec, TextClassifier]:
-        """A trained classifier."""
-        loaded = load_classifier(folder)
-        config = loaded.model.architecture
-        tokenizer = load_tokenizer(folder, config.input_stack.vocabulary_size)
-        network = loaded.model.to(device)
-        spec = label_spec_of(loaded)
-        model = TextClassifier(
-            network=network,
-            config=loaded.config,
-            device=device,
-            precision=precision,
-            loss=LabelLoss(spec.labels.multi),
-            encoder=text_encoder(config, tokenizer, settings.data.max_length or known.get("max_length")),
-        )
-        return spec, model
-
-    def save(self, folder: Path, model: TextClassifier, spec: LabelSpec) -> Mapping[str, Any]:
-        """Write a folder that Headway, `transformers` and every tool of that format opens."""
-        save_classifier(
-            folder,
-            model.network,  # type: ignore[arg-type]
-            config=model.config,
+    def new_network(
+        self, name: str, spec: LabelSpec, rows: Examples, settings: Settings
+    ) -> tuple[LoadedClassifier, dict[str, Any], str]:
+        """New weights, and a vocabulary of the training texts."""
+        loaded, tokenizer = new_classifier(
+            name,
+            self.name,
+            texts=vocabulary_texts(rows),
             label_names=spec.labels.names,
             multi=spec.labels.multi,
-            tokenizer=model.encoder.tokenizer,
-            max_length=model.encoder.max_length,
+            dropouts=settings.training.dropouts,
         )
-        return {"max_length": model.encoder.max_length}
+        encoder = text_encoder(loaded.model.architecture, tokenizer, settings.data.max_length)
+        return loaded, {"encoder": encoder}, new_model_note(loaded, tokenizer)
+
+    def processors(
+        self,
+        folder: Path,
+        config: ModelConfig,
+        settings: Settings,
+        known: Mapping[str, Any],
+        rows: Examples | None = None,
+    ) -> dict[str, Any]:
+        """The folder's tokenizer, cutting where the training did."""
+        tokenizer = load_tokenizer(folder, config.input_stack.vocabulary_size)
+        return {"encoder": text_encoder(config, tokenizer, settings.data.max_length or known.get("max_length"))}
+
+    def saved_processors(self, model: TextClassifier) -> dict[str, Any]:
+        """The tokenizer and the longest sequence."""
+        return {"tokenizer": model.encoder.tokenizer, "max_length": model.encoder.max_length}
 
     def encode(
         self,

@@ -7,18 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from headway.batching.batch import Batch, Encoded
 from headway.batching.prefetch import map_ahead
-from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
+from headway.checkpoints.load import LoadedClassifier, classifier_architecture, empty_classifier
 from headway.checkpoints.preprocessor_config import load_image_processor
-from headway.checkpoints.save import save_classifier
 from headway.checkpoints.scratch import new_image_architecture, new_image_classifier, new_image_processor
-from headway.device import Precision, choose_precision
 from headway.errors import DataError
 from headway.evaluation.label_baselines import linear_baseline
 from headway.evaluation.label_details import Shown
@@ -37,15 +34,7 @@ from headway.nn.packing import Packing
 from headway.settings import AugmentationSettings, Settings
 from headway.sources.bad_rows import BadRow
 from headway.tasks.encoding import num_workers
-from headway.tasks.label_loss import LabelLoss
-from headway.tasks.label_task import (
-    LABEL_FIELD,
-    LabelModel,
-    LabelSpec,
-    LabelTask,
-    label_smoothed_loss,
-    label_spec_of,
-)
+from headway.tasks.label_task import LABEL_FIELD, LabelModel, LabelSpec, LabelTask
 from headway.tasks.task import BaselineAnswers, Match, ModelSource
 from headway.training.optimizer import freeze
 
@@ -96,6 +85,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     name = "image_classification"
     fields = (IMAGE_FIELD, LABEL_FIELD)
     noun = "image"
+    model_type = ImageClassifier
     default_model = "scratch:tiny"
     varies = True
     unused_settings = LabelTask.unused_settings | {"max_length", "max_tokens"}
@@ -139,66 +129,40 @@ class ImageClassification(LabelTask[ImageClassifier]):
         """New weights see many small images: larger steps."""
         return {"batch_size": 64, "learning_rate": 1e-3, "schedule": "cosine"} if source.folder is None else {}
 
-    def load(
-        self, source: ModelSource, spec: LabelSpec, rows: Examples, settings: Settings, device: torch.device
-    ) -> ImageClassifier:
-        """A checkpoint's weights with a head for the data's labels, or new weights for images of the data's size."""
-        labels = spec.labels
-        known: dict[str, Any] = {
-            "label_names": labels.names,
-            "multi": labels.multi,
-            "dropouts": settings.training.dropouts,
-        }
+    def new_network(
+        self, name: str, spec: LabelSpec, rows: Examples, settings: Settings
+    ) -> tuple[LoadedClassifier, dict[str, Any], str]:
+        """New weights for images of the data's size."""
         images: ImageReader = rows.reader
-        if source.folder is None:
-            loaded = new_image_classifier(source.name, images.processor, **known)
-            parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
-            height, width = images.processor.output_size or (0, 0)
-            note = (
-                f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters "
-                f"for images of {width} × {height} pixels. A pretrained checkpoint needs far fewer examples."
-            )
-        else:
-            loaded = load_classifier(source.folder, input="image", **known)
-            note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
-        return ImageClassifier(
-            network=loaded.model.to(device),
-            config=loaded.config,
-            device=device,
-            precision=choose_precision(settings.machine.precision, device),
-            notes=(note,) if source.folder is None or loaded.fresh else (),
-            loss=label_smoothed_loss(settings, spec, rows, device),
-            images=images,
-        )
-
-    def open(
-        self, folder: Path, known: Mapping[str, Any], settings: Settings, device: torch.device, precision: Precision
-    ) -> tuple[LabelSpec, ImageClassifier]:
-        """A trained classifier."""
-        loaded = load_classifier(folder, input="image")
-        network = loaded.model.to(device)
-        spec = label_spec_of(loaded)
-        model = ImageClassifier(
-            network=network,
-            config=loaded.config,
-            device=device,
-            precision=precision,
-            loss=LabelLoss(spec.labels.multi),
-            images=ImageReader(_processor(folder, loaded.model.architecture)),
-        )
-        return spec, model
-
-    def save(self, folder: Path, model: ImageClassifier, spec: LabelSpec) -> Mapping[str, Any]:
-        """Write a folder that Headway, `transformers` and every tool of that format opens."""
-        save_classifier(
-            folder,
-            model.network,  # type: ignore[arg-type]
-            config=model.config,
+        loaded = new_image_classifier(
+            name,
+            images.processor,
             label_names=spec.labels.names,
             multi=spec.labels.multi,
-            image_processor=model.images.processor,
+            dropouts=settings.training.dropouts,
         )
-        return {}
+        parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+        height, width = images.processor.output_size or (0, 0)
+        note = (
+            f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters for "
+            f"images of {width} × {height} pixels. A pretrained checkpoint needs far fewer examples."
+        )
+        return loaded, {"images": images}, note
+
+    def processors(
+        self,
+        folder: Path,
+        config: ModelConfig,
+        settings: Settings,
+        known: Mapping[str, Any],
+        rows: Examples | None = None,
+    ) -> dict[str, Any]:
+        """The reader of the training rows, which keeps their pixels; for a trained model the folder's own."""
+        return {"images": ImageReader(_processor(folder, config)) if rows is None else rows.reader}
+
+    def saved_processors(self, model: ImageClassifier) -> dict[str, Any]:
+        """How images are prepared."""
+        return {"image_processor": model.images.processor}
 
     def encode(
         self,
