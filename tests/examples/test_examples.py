@@ -158,9 +158,19 @@ def test_images_are_paths_beside_the_table_or_bytes(tmp_path, image_bytes, write
     assert data.keys.exact[0] == data.keys.exact[2] != data.keys.exact[1]
 
 
-def test_an_image_that_is_not_there_is_named(write_json):
-    rows = [{"image": "gone.png", "label": 0}, {"image": "too.png", "label": 1}]
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        ("gone.png", "the image .*gone.png could not be read: "),
+        ("a\0b.png", "the image .*could not be read: "),
+        (["a.png"], "column 'image' holds a list here, not an image"),
+        (5, "column 'image' holds a int here, not an image"),
+    ],
+)
+def test_what_is_no_image_is_named(tmp_path, image_bytes, write_json, odd, reason):
+    (tmp_path / "a.png").write_bytes(image_bytes("red"))
+    rows = [{"image": "a.png", "label": 0}, {"image": odd, "label": 1}]
     table = read(write_json("rows.jsonl", rows))["train"]
     fields = ImageClassification.fields
-    with pytest.raises(DataError, match=r"rows.jsonl, row 1 \(line 1\): the image .*gone.png could not be read: "):
+    with pytest.raises(DataError, match=rf"rows.jsonl, row 2 \(line 2\): {reason}"):
         make_examples(table, fields, find_columns(table, fields))

@@ -8,6 +8,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,17 +81,22 @@ def _image_keys(
     table: Table, column: str, values: Any, rows: NDArray[np.int64]
 ) -> tuple[UIntArray, UIntArray, NDArray[np.bool_]]:
     images = [image_of(table, value) for value in table.decoded(column, values.to_pylist())]
-    keys = [_image_key(table, row, image) for row, image in zip(rows, images, strict=True)]
+    keys = [_image_key(table, column, row, image) for row, image in zip(rows, images, strict=True)]
     exact = np.array(keys, dtype=np.uint64)
     return exact, exact, np.array([image is None for image in images], dtype=bool)
 
 
-def _image_key(table: Table, row: int, image: Any) -> int:
+def _image_key(table: Table, column: str, row: int, image: Any) -> int:
     if image is None:
         return 0
+    if not isinstance(image, bytes | Path):
+        raise DataError(
+            f"{table.where(int(row))}: column '{column}' holds a {type(image).__name__} here, not an image. Correct the "
+            "row, or remove it."
+        )
     try:
         content = image if isinstance(image, bytes) else image.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a path may have characters that no path can have
         raise DataError(
             f"{table.where(int(row))}: the image {image} could not be read: {reason_of(error)}. Correct the path, or "
             "remove the row."
