@@ -163,8 +163,8 @@ def test_images_are_paths_beside_the_table_or_bytes(tmp_path, image_bytes, write
     [
         ("gone.png", "the image .*gone.png could not be read: "),
         ("a\0b.png", "the image .*could not be read: "),
-        (["a.png"], "column 'image' holds a list here, not an image"),
-        (5, "column 'image' holds a int here, not an image"),
+        (["a.png"], r"column 'image' holds no image here, but \['a.png'\]\. "),
+        (5, "column 'image' holds no image here, but 5"),
     ],
 )
 def test_what_is_no_image_is_named(tmp_path, image_bytes, write_json, odd, reason):

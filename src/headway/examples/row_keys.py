@@ -91,14 +91,14 @@ def _image_key(table: Table, column: str, row: int, image: Any) -> int:
         return 0
     if not isinstance(image, bytes | Path):
         raise DataError(
-            f"{table.where(int(row))}: column '{column}' holds a {type(image).__name__} here, not an image. Correct the "
-            "row, or remove it."
+            f"{table.where(int(row))}: column '{column}' holds no image here, but {str(image)[:40]}. Correct the row, "
+            "or remove it."
         )
     try:
         content = image if isinstance(image, bytes) else image.read_bytes()
     except (OSError, ValueError) as error:  # a path may have characters that no path can have
         raise DataError(
-            f"{table.where(int(row))}: the image {image} could not be read: {reason_of(error)}. Correct the path, or "
+            f"{table.where(int(row))}: the image {image!s} could not be read: {reason_of(error)}. Correct the path, or "
             "remove the row."
         ) from None
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
