@@ -10,7 +10,13 @@ from PIL import Image
 from headway.checkpoints.load import LoadedClassifier, load_classifier, load_language_model
 from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier, save_language_model
-from headway.checkpoints.scratch import SIZES, new_classifier, new_image_classifier, new_language_model
+from headway.checkpoints.scratch import (
+    SIZES,
+    new_classifier,
+    new_image_classifier,
+    new_image_processor,
+    new_language_model,
+)
 from headway.checkpoints.tokenizer_files import learn_tokenizer, load_tokenizer, save_tokenizer
 from headway.errors import CheckpointError
 from headway.nn.packing import Packing
@@ -114,7 +120,8 @@ def test_a_new_model_that_writes_opens_in_transformers(task: str, tmp_path: Path
 def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[int, int], tmp_path: Path) -> None:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-    loaded, processor = new_image_classifier("scratch:tiny", side, label_names=("shoe", "shirt"))
+    processor = new_image_processor("scratch:tiny", side)
+    loaded = new_image_classifier("scratch:tiny", processor, label_names=("shoe", "shirt"))
     patches = loaded.model.architecture.input_stack.patches
     assert patches is not None
     assert (patches.image_size, patches.patch_size) == shape
@@ -143,4 +150,4 @@ def test_an_unknown_size_is_refused(review_texts: list[str]) -> None:
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
         new_classifier("scratch:smal", "text_classification", review_texts, label_names=("a", "b"), multi=False)
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
-        new_image_classifier("scratch:smal", 28, label_names=("a", "b"))
+        new_image_processor("scratch:smal", 28)

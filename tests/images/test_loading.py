@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 
 import headway.images.loading
+from headway.batching.prefetch import map_ahead
 from headway.errors import DataError
 from headway.images.augmentation import Augmentation, row_generator
 from headway.images.decoding import open_image
-from headway.images.loading import load_pixels, map_ahead
+from headway.images.loading import load_pixels
 from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor, ShortestEdge
 

@@ -1,9 +1,13 @@
 """Which examples make up each step: an order that a seed decides and a resumed run finds again."""
 
+from collections.abc import Sequence
+from typing import overload
+
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-__all__ = ["Positions", "epoch_order", "split_by_examples", "split_by_tokens"]
+__all__ = ["Positions", "RowGenerators", "epoch_order", "split_by_examples", "split_by_tokens"]
 
 Positions = NDArray[np.int64]
 
@@ -36,3 +40,24 @@ def split_by_tokens(order: Positions, lengths: NDArray[np.integer], max_tokens: 
     if len(order):
         steps.append(order[start:])
     return steps
+
+
+class RowGenerators(Sequence[Generator]):
+    """A random generator for each row in an epoch, of which nothing else decides; made when it is asked for."""
+
+    def __init__(self, seed: int, epoch: int, rows: Positions) -> None:
+        self._seed, self._epoch, self._rows = seed, epoch, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Generator: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "RowGenerators": ...
+
+    def __getitem__(self, index: int | slice) -> "Generator | RowGenerators":
+        if isinstance(index, slice):
+            return RowGenerators(self._seed, self._epoch, self._rows[index])
+        return np.random.default_rng([self._seed, self._epoch, int(self._rows[index])])

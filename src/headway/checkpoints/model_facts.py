@@ -1,4 +1,4 @@
-"""What a model is and costs, read off its configuration without loading a weight."""
+"""What a model is and costs, read from its configuration without loading a weight."""
 
 import math
 import re
@@ -27,13 +27,13 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model in figures."""
+    """A model in numbers."""
 
     family: str
     label_names: tuple[str, ...]
     """Empty for a base model."""
     generates: bool
-    """Whether it writes text instead of classifying."""
+    """Whether it generates text instead of classifying."""
     can_classify: bool
     """Whether it classifies, or can be trained to."""
     max_positions: int
@@ -41,8 +41,10 @@ class ModelFacts:
     architecture: dict[str, Any]
     """Its settings, `encoder.d_model` and so on; those that are off are left out."""
     parameters: int
+    image_tokens: int
+    """Tokens of one image; 0 where the model reads texts."""
     flop_per_token: int
-    """Of the matrix products of a forward pass: two for each weight that a token meets."""
+    """Of the matrix products of a forward pass: two for each weight that a token passes through."""
     weight_bytes: int
     training_bytes: int
     """Weights, gradients and Adam's two moments, in float32."""
@@ -53,7 +55,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     """Read a model's facts.
 
     Raises:
-        CheckpointError: The folder is no model, or of an unknown family.
+        CheckpointError: The folder is not a model, or of an unknown family.
     """
     config = read_model_config(folder)
     where = folder / "config.json"
@@ -64,9 +66,10 @@ def inspect_model(folder: Path) -> ModelFacts:
     generates = architecture.lm_head is not None and not is_classifier(config)
     architecture = architecture.generative() if generates else architecture.classifying()
     model = empty_language_model(architecture) if generates else empty_classifier(architecture, len(labels.names))
+    patches = architecture.input_stack.patches
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    # Each word that is written is compared with the whole vocabulary.
+    # Each generated token is scored against the whole vocabulary.
     decoder = architecture.decoder
     scores = decoder.vocabulary_size * decoder.d_model if generates and decoder else 0
     return ModelFacts(
@@ -77,6 +80,7 @@ def inspect_model(folder: Path) -> ModelFacts:
         max_positions=architecture.input_stack.max_positions,
         architecture=settings_in_use(architecture),
         parameters=parameters,
+        image_tokens=patches.num_tokens if patches is not None else 0,
         flop_per_token=2 * (sum(_matrices(stack) for stack in model.modules() if isinstance(stack, Stack)) + scores),
         weight_bytes=4 * parameters,
         training_bytes=16 * parameters,
@@ -86,15 +90,19 @@ def inspect_model(folder: Path) -> ModelFacts:
 
 def settings_in_use(architecture: ModelConfig) -> dict[str, Any]:
     """The settings in one level, `encoder.d_model` and so on; those that are off or empty are left out."""
-    settings: dict[str, Any] = {}
-    for name, value in asdict(architecture).items():
-        inside = {f"{name}.{key}": item for key, item in value.items()} if isinstance(value, dict) else {name: value}
-        settings |= {key: item for key, item in inside.items() if item}
-    return settings
+    return _flattened(asdict(architecture))
+
+
+def _flattened(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        inside = _flattened(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
+        flat |= {key: item for key, item in inside.items() if item}
+    return flat
 
 
 def _matrices(stack: Stack) -> int:
-    """Numbers in the matrices that a token of the stack meets."""
+    """Numbers in the matrices that a token of the stack passes through."""
     own = sum(parameter.numel() for parameter in stack.blocks.parameters() if parameter.ndim == 2)
     return own * stack.settings.num_layers // len(stack.blocks)
 

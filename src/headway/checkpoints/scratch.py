@@ -1,4 +1,4 @@
-"""Models that no checkpoint gives: `scratch:tiny`, `scratch:small` and `scratch:base`, in the shape of a family."""
+"""Models without a checkpoint: `scratch:tiny`, `scratch:small` and `scratch:base`, in the shape of a family."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +23,7 @@ __all__ = [
     "new_classifier",
     "new_image_architecture",
     "new_image_classifier",
+    "new_image_processor",
     "new_language_model",
 ]
 
@@ -54,7 +55,7 @@ def is_scratch(model: str | Path) -> bool:
 
 
 def new_architecture(model: str, task: str) -> ModelConfig:
-    """The settings of a model from scratch before there is any data, and so with a vocabulary of next to nothing.
+    """The settings of a model from scratch before there is any data, with a placeholder vocabulary.
 
     Raises:
         CheckpointError: There is no such size.
@@ -71,13 +72,13 @@ def new_classifier(
     multi: bool,
     dropouts: Mapping[str, float] | None = None,
 ) -> tuple[LoadedClassifier, Tokenizer]:
-    """A classifier with weights drawn by its family's rule from PyTorch's default generator, and a new tokenizer.
+    """A classifier with weights initialised by its family's rule from PyTorch's default generator, and a new tokenizer.
 
     Args:
         model: `scratch:` and a size.
         task: What it is for, which decides the family.
         texts: What the tokenizer is learned from.
-        label_names: The labels that it shall tell apart, in the order of its scores.
+        label_names: Its labels, in the order of its scores.
         multi: Whether several labels may be true at once.
         dropouts: As in `load_classifier`.
 
@@ -91,39 +92,52 @@ def new_classifier(
     return loaded, tokenizer
 
 
-def new_image_classifier(
-    model: str,
-    side: int,
-    *,
-    label_names: Sequence[str],
-    multi: bool = False,
-    dropouts: Mapping[str, float] | None = None,
-) -> tuple[LoadedClassifier, ImageProcessor]:
-    """An image classifier, its weights drawn as by `new_classifier`, and what prepares its images.
+def new_image_processor(model: str, side: int) -> ImageProcessor:
+    """What prepares images for a model from scratch.
 
-    Small images keep their size and are cut into small patches; larger ones are resized to 224 pixels.
+    Small images keep their size and are split into small patches; larger ones are resized to 224 pixels.
 
     Args:
         model: `scratch:` and a size.
         side: Longest side of the training images, in pixels.
-        label_names: The labels that it shall tell apart, in the order of its scores.
+
+    Raises:
+        CheckpointError: There is no such size.
+    """
+    config, _ = _new_image_config(model, side)
+    model_type, size = config["model_type"], config["image_size"]
+    return ImageProcessor(
+        kind=f"{all_families()[model_type].model_types[model_type]}ImageProcessor",
+        resize=(size, size),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+    )
+
+
+def new_image_classifier(
+    model: str,
+    processor: ImageProcessor,
+    *,
+    label_names: Sequence[str],
+    multi: bool = False,
+    dropouts: Mapping[str, float] | None = None,
+) -> LoadedClassifier:
+    """An image classifier, initialised as by `new_classifier`.
+
+    Args:
+        model: `scratch:` and a size.
+        processor: What prepares its images, of `new_image_processor`.
+        label_names: Its labels, in the order of its scores.
         multi: Whether several labels may be true at once.
         dropouts: As in `load_classifier`.
 
     Raises:
         CheckpointError: There is no such size.
     """
-    config, architecture = _new_image_config(model, side)
+    config, architecture = _new_image_config(model, max(processor.output_size or (0,)))
     network = Classifier(architecture.with_dropout(**(dropouts or {})).classifying(), len(label_names))
     network.init_weights()
-    model_type, size = config["model_type"], config["image_size"]
-    processor = ImageProcessor(
-        kind=f"{all_families()[model_type].model_types[model_type]}ImageProcessor",
-        resize=(size, size),
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-    )
-    return LoadedClassifier(network.eval(), model_type, config, tuple(label_names), multi, fresh=()), processor
+    return LoadedClassifier(network.eval(), config["model_type"], config, tuple(label_names), multi, fresh=())
 
 
 def new_image_architecture(model: str, side: int) -> ModelConfig:
@@ -138,7 +152,7 @@ def new_image_architecture(model: str, side: int) -> ModelConfig:
 def new_language_model(
     model: str, task: str, texts: Iterable[str], *, dropouts: Mapping[str, float] | None = None
 ) -> tuple[LoadedLanguageModel, Tokenizer]:
-    """A model that writes text, made as `new_classifier` does."""
+    """A generative model, made as `new_classifier` does."""
     config, architecture, tokenizer = _new(model, task, texts, dropouts)
     network = LanguageModel(architecture.generative())
     network.init_weights()
@@ -168,7 +182,7 @@ def _new_image_config(model: str, side: int) -> tuple[dict[str, Any], ModelConfi
 
 
 def _patches_for(side: int) -> PatchConfig:
-    """What images are cut into: patches small enough for what they show, few enough to be learned quickly."""
+    """The patches of an image: small enough for detail, few enough to be learned quickly."""
     for longest, patch in _PATCHES:
         if side <= longest:
             return PatchConfig(image_size=-(-max(side, patch) // patch) * patch, patch_size=patch)

@@ -59,12 +59,14 @@ def _inspect_model(model: str, as_json: bool) -> None:
 
 def _facts_table(model: str, facts: ModelFacts) -> Table:
     table = Table(box=None, show_header=False, pad_edge=False)
+    unit, flop = "image" if facts.image_tokens else "token", facts.flop_per_token * max(1, facts.image_tokens)
     rows: Mapping[str, Any] = {
         "model": model,
         "family": facts.family,
         "labels": _labels(facts),
         **{name.replace("_", " ").replace(".", ": "): value for name, value in facts.architecture.items()},
-        "FLOP per token": f"{facts.flop_per_token / 1e6:,.1f} million forward, three times that in training",
+        **({"tokens per image": facts.image_tokens} if facts.image_tokens else {}),
+        f"FLOP per {unit}": f"{flop / 1e6:,.1f} million forward, three times that in training",
         "memory": f"{facts.weight_bytes / 2**20:,.0f} MiB of weights, "
         f"{facts.training_bytes / 2**20:,.0f} MiB in training with gradients and Adam's moments",
     }

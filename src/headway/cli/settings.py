@@ -29,9 +29,6 @@ def _hidden(task: str | None) -> set[str]:
     """The settings that a task does not use."""
     if task is None:
         return set()
-    from headway.tasks.registry import TASKS, find_task
+    from headway.tasks.registry import find_task, unused_settings
 
-    own = find_task(task)
-    used = {one.setting for one in own.fields}
-    columns = {one.setting for other in TASKS.values() for one in other.fields} - used
-    return columns | ({name for _, name, _ in Settings.describe()} & own.unused_settings)
+    return unused_settings(find_task(task))

@@ -170,12 +170,20 @@ def find_mistakes(
 
 
 def label_reservations(details: LabelDetails) -> list[str]:
-    """Say which labels nothing is known about, for the verdict."""
+    """Say which labels nothing is known about, and whether all answers are the same, for the verdict."""
+    sentences = []
+    columns = zip(*details.confusion, strict=True)  # none for multi-label
+    answered = [name for name, column in zip(details.label_names, columns, strict=False) if any(column)]
+    if len(answered) == 1 and sum(score.support > 0 for score in details.classes) > 1:
+        sentences.append(
+            f"Every row is answered with “{answered[0]}”: the model has not learned to tell the classes apart. More "
+            "rows of the other classes, class_weights=balanced, or more epochs may help."
+        )
     missing = [score.name for score in details.classes if not score.support]
     if not missing:
-        return []
+        return sentences
     names = ", ".join(f"“{name}”" for name in missing[:5]) + (" …" if len(missing) > 5 else "")
-    return [f"No scored row has {names}: nothing is known about {'it' if len(missing) == 1 else 'them'}."]
+    return [*sentences, f"No scored row has {names}: nothing is known about {'it' if len(missing) == 1 else 'them'}."]
 
 
 def _names(metrics: LabelMetrics, labels: Any, probabilities: FloatArray | None = None) -> str:

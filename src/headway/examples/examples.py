@@ -13,6 +13,7 @@ from headway.examples.fields import Columns, Field
 from headway.examples.labels import Labels, RawLabels, read_labels
 from headway.examples.row_keys import RowKeys, read_keys
 from headway.examples.values import read_images, read_references, read_texts
+from headway.sources.bad_rows import BadRows
 from headway.sources.table import Table
 
 __all__ = ["Example", "Examples", "LeftOut", "make_examples"]
@@ -57,10 +58,11 @@ class Example:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Rows of a table (indices) that became no examples: those without input, and those without a usable label."""
+    """Rows of a table that became no examples: indices of those without input or a usable label; damaged files."""
 
     empty_inputs: IntArray
     empty_labels: IntArray
+    damaged: BadRows = field(default_factory=BadRows)
 
 
 class Examples:
@@ -72,6 +74,7 @@ class Examples:
         columns: Which columns hold them.
         rows: The examples' rows in the table. *Shape:* (examples,)
         left_out: The rows of the table that became no examples.
+        reader: What the task reads inputs with that lie outside the table, such as images; it goes with the rows.
     """
 
     def __init__(
@@ -86,12 +89,14 @@ class Examples:
         codes: NDArray[Any] | None = None,
         keys: RowKeys | None = None,
         raw_labels: RawLabels | None = None,
+        reader: Any = None,
     ) -> None:
         nothing = np.zeros(0, dtype=np.int64)
         self.table, self.fields, self.columns = table, tuple(fields), columns
         self.rows = np.arange(len(table)) if rows is None else np.asarray(rows, dtype=np.int64)
         self.left_out = left_out or LeftOut(nothing, nothing)
         self._labels, self._codes, self._keys, self._raw_labels = labels, codes, keys, raw_labels
+        self.reader = reader
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -127,8 +132,12 @@ class Examples:
 
     def without(self, rows: NDArray[np.bool_], empty_labels: IntArray) -> "Examples":
         """The examples whose rows are not marked; `empty_labels` are remembered as left out for want of a label."""
-        left_out = LeftOut(self.left_out.empty_inputs, empty_labels)
+        left_out = replace(self.left_out, empty_labels=empty_labels)
         return self._with(rows=self.rows[~rows[self.rows]], left_out=left_out)
+
+    def undamaged(self, reader: Any, damaged: NDArray[np.bool_], listed: BadRows) -> "Examples":
+        """The examples that `reader` can read: those not marked as damaged. *Shape of `damaged`:* (examples,)."""
+        return self._with(rows=self.rows[~damaged], left_out=replace(self.left_out, damaged=listed), reader=reader)
 
     def labelled(self, labels: Labels, *, skip_bad_rows: bool = False) -> "Examples":
         """The examples with classes; rows without a label are an error, or left out when bad rows are skipped.
@@ -139,11 +148,32 @@ class Examples:
         codes, given = labels.encode(self.raw_labels, self.table.where, skip_bad_rows=skip_bad_rows)
         missing = self.rows[~given[self.rows]]
         if len(missing) and not skip_bad_rows:
-            raise _empty_label(self.table, missing)
+            raise _empty_target(self.table, missing, "the label")
         encoded = self._with(labels=labels, codes=codes)
         left = encoded.without(~given, missing)
         if not len(left):
             raise DataError(f"{self.table.source}: none of the {len(self.table):,} rows has both an input and a label.")
+        return left
+
+    def with_texts(self, one: Field, *, skip_bad_rows: bool = False) -> "Examples":
+        """The examples that have a text to answer with; the others are an error, or left out when bad rows are skipped.
+
+        Raises:
+            DataError: A row has none, or the table has no such column.
+        """
+        columns = self.columns[one.name]
+        if not columns:
+            raise DataError(f"{self.table.source} has no {one.name}. Name their column with --set {one.setting}=….")
+        missing = np.zeros(len(self.table), dtype=bool)
+        for start in range(0, len(self), _CHUNK):
+            rows = self.rows[start : start + _CHUNK]
+            missing[rows] = [not texts for texts in read_references(self.table, columns, rows)]
+        empty = self.rows[missing[self.rows]]
+        if len(empty) and not skip_bad_rows:
+            raise _empty_target(self.table, empty, ", ".join(f"'{name}'" for name in columns))
+        left = self.without(missing, empty)
+        if not len(left):
+            raise DataError(f"{self.table.source}: no row has both an input and {one.name}.")
         return left
 
     @property
@@ -207,6 +237,7 @@ class Examples:
             "codes": self._codes,
             "keys": self._keys,
             "raw_labels": self._raw_labels,
+            "reader": self.reader,
         }
         return Examples(self.table, self.fields, self.columns, **(kept | changes))
 
@@ -244,9 +275,9 @@ def _classes(codes: NDArray[Any]) -> list[int | tuple[int, ...]]:
     return answer
 
 
-def _empty_label(table: Table, missing: IntArray) -> DataError:
+def _empty_target(table: Table, missing: IntArray, what: str) -> DataError:
     more = f" (and in {len(missing) - 1:,} more rows)" if len(missing) > 1 else ""
     return DataError(
-        f"{table.where(int(missing[0]))}: the label is empty{more}. "
+        f"{table.where(int(missing[0]))}: {what} is empty{more}. "
         "Fill it in, or leave such rows out with --skip-bad-rows."
     )

@@ -1,9 +1,6 @@
-"""Loading: from where images are to the numbers of a batch, ahead of the training."""
+"""Loading: from where images are to the numbers of a batch."""
 
-from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -16,10 +13,7 @@ from headway.images.decoding import ImageSource, image_name, open_image
 from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 
-__all__ = ["load_pixels", "map_ahead"]
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+__all__ = ["keep_pixels", "load_pixels"]
 
 _KEPT_WHOLE = 4
 """An image that random crops are taken from is cached if it has at most so many times the pixels of the model's images;
@@ -66,57 +60,44 @@ def load_pixels(
     whole = augmentation is not None and augmentation.crop_scale is not None
     pixels = []
     for index, source in enumerate(sources):
-        key = (keys[index], whole) if keys else None
-        kept = None if cache is None else cache.get(key)
-        if kept is not None and augmentation is None:
-            pixels.append(kept)
-            continue
-        image = _stable(open_image(source, names[index]), processor, whole=whole) if kept is None else _image(kept)
-        if cache is not None and kept is None and (not whole or _is_small(image, processor)):
-            cache.put(key, processor.as_array(image))
+        kept = keep_pixels(source, processor, names[index], whole=whole, cache=cache, key=keys[index] if keys else None)
         if augmentation is not None and generators is not None:
-            image = _augmented(image, processor, augmentation, generators[index])
-        pixels.append(processor.as_array(image))
+            kept = processor.as_array(_augmented(_image(kept), processor, augmentation, generators[index]))
+        pixels.append(kept)
     return processor.normalized(pixels, names)
 
 
-def map_ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int = 2, ahead: int = 4
-) -> Iterator[Result]:
-    """`map`, computed ahead by threads: while one result is used, the next ones are being made.
-
-    Threads, since Pillow lets others run while it decodes and resizes: they need neither start-up nor copies, unlike
-    processes. One item should be a batch, not an image: tiny images take less time than handing them over.
+def keep_pixels(
+    source: ImageSource,
+    processor: ImageProcessor,
+    name: str,
+    *,
+    whole: bool,
+    cache: PixelCache | None = None,
+    key: Hashable = None,
+) -> NDArray[np.uint8]:
+    """What is the same in each epoch: an image's resized pixels or, where random crops follow, all that it has.
 
     Args:
-        function: Such as `load_pixels` with the settings bound.
-        items: Drawn by the thread that takes the results, as far ahead as is needed.
-        workers: The number of threads. 0: everything is computed when its turn comes.
-        ahead: So many results are made or being made beyond the one that is asked for; this bounds the memory.
+        source: Where the image is.
+        processor: How it becomes numbers.
+        name: What to call it in messages.
+        whole: Whether random crops follow.
+        cache: Where it is looked for first, and kept if it is not too large.
+        key: Under which key.
 
-    Yields:
-        The results, in the order of the items. An error comes in place of its result and ends the work.
+    Raises:
+        DataError: The image cannot be read or used; the message begins with its name.
     """
-    if workers <= 0:
-        yield from map(function, items)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="headway-images") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > ahead:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:  # after an error, or when no more results are wanted
-            for future in waiting:
-                future.cancel()
-
-
-def _stable(image: Image.Image, processor: ImageProcessor, *, whole: bool) -> Image.Image:
-    """What is the same in each epoch: the resized image or, where random crops follow, all that it has."""
-    return processor.converted(image) if whole else processor.resized(image)
+    if cache is not None and (kept := cache.get((key, whole))) is not None:
+        return kept
+    if cache is not None and not whole and (kept := cache.get((key, True))) is not None:
+        return processor.pixels(_image(kept))
+    image = open_image(source, name)
+    pixels = processor.as_array(processor.converted(image) if whole else processor.resized(image))
+    if cache is not None and (not whole or _is_small(image, processor)):
+        cache.put((key, whole), pixels)
+    return pixels
 
 
 def _is_small(image: Image.Image, processor: ImageProcessor) -> bool:

@@ -6,7 +6,7 @@ follows from the data and the model: `headway.training.recipe` decides it, and s
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "AugmentationSettings",
@@ -40,6 +40,8 @@ class DataSettings(Section):
     """Column with the image: a path, or bytes; found by its name and contents when not given."""
     label_column: str | None = None
     """Column with the label; several 0/1 columns, separated by commas, make a multi-label task."""
+    target_column: str | None = None
+    """Column with the text to answer with; several, separated by commas, hold several references."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Fraction of the rows kept for validation when no validation file is given (at most 10,000 rows)."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
@@ -48,6 +50,13 @@ class DataSettings(Section):
     """Leave out rows that cannot be read, count and list them, instead of stopping at the first."""
     max_length: int | None = Field(default=None, ge=4)
     """Longest sequence in tokens; longer ones are cut and counted. The model's own maximum when not given."""
+
+    @field_validator("label_column", mode="before")
+    @classmethod
+    def _several_columns(cls, value: object) -> object:
+        """In Python, several columns may come as a list."""
+        several = isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
+        return ",".join(value) if several else value  # type: ignore[arg-type]
 
 
 class TrainingSettings(Section):
@@ -106,13 +115,19 @@ class TrainingSettings(Section):
     patience: AtLeastOne | Auto | None = "auto"
     """Validations without a better result before training stops; never when none."""
     validation_answers: int = Field(default=2000, ge=1)
-    """Validation rows that are answered in full at each validation, where answers are written word by word."""
+    """Validation rows that generative tasks answer in full at each validation."""
     save_minutes: float = Field(default=5.0, ge=0)
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
     tensorboard: bool = False
     """Also write the learning curves as TensorBoard events."""
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights, augmentation and dropout."""
+
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The dropout that the user asked for, by its name."""
+        wanted = {name: getattr(self, name) for name in ("dropout", "attention_dropout", "head_dropout")}
+        return {name: value for name, value in wanted.items() if value is not None}
 
 
 class AugmentationSettings(Section):
@@ -133,7 +148,7 @@ class AugmentationSettings(Section):
 
 
 class GenerationSettings(Section):
-    """How a model that writes text answers."""
+    """How a generative model answers."""
 
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in tokens; the model's maximum when not given."""

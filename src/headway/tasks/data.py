@@ -12,14 +12,19 @@ from headway.examples.examples import Examples, make_examples
 from headway.examples.fields import Columns, find_columns
 from headway.examples.splits import Splits, make_splits
 from headway.settings import DataSettings, Settings
+from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.read import Source, describe, read
 from headway.sources.table import Table
-from headway.tasks.task import Task
+from headway.tasks.task import ModelSource, Task
 
 __all__ = ["TaskData", "columns_told", "read_scored", "read_tables", "read_task_data"]
 
 MAX_HELD_OUT_ROWS = 10_000
 """More held-out rows than this hardly narrow any interval, and cost time at every validation."""
+
+
+_CHUNK = 64
+"""So many inputs are read at a time when damaged ones are looked for."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,13 @@ def read_tables(
 
 
 def read_task_data(
-    task: Task[Any, Any, Any], tables: Mapping[str, Table], sources: dict[str, str], settings: Settings
+    task: Task[Any, Any, Any],
+    tables: Mapping[str, Table],
+    sources: dict[str, str],
+    settings: Settings,
+    model: ModelSource,
 ) -> TaskData:
-    """Find columns, learn what the task needs to know, and split.
+    """Find columns, find damaged files, learn what the task needs to know, and split.
 
     Raises:
         DataError: A column is missing, or rows cannot be used.
@@ -76,6 +85,8 @@ def read_task_data(
         split: make_examples(table, task.fields, columns if split == "train" else _same_columns(task, table, columns))
         for split, table in tables.items()
     }
+    reader = task.reader(model, rows["train"], settings)
+    rows = {split: _undamaged(task, reader, part, skip=skip) for split, part in rows.items()}
     spec = task.learn_spec(rows["train"], settings)
     given = {"train", *(split for split in sources if sources[split] != sources["train"])}
     bound = {
@@ -93,19 +104,28 @@ def read_task_data(
 
 
 def read_scored(
-    task: Task[Any, Any, Any], source: Source, spec: Any, trained: Columns | None, settings: Settings
+    task: Task[Any, Any, Any], source: Source, spec: Any, trained: Columns | None, settings: Settings, reader: Any
 ) -> Examples:
     """Rows to measure a model on: the columns of its training, or those that are found.
+
+    Args:
+        task: What the model does.
+        source: The rows.
+        spec: What the model knows about its data.
+        trained: The columns of its training.
+        settings: Which columns the user names, and whether bad rows are skipped.
+        reader: The model's.
 
     Raises:
         DataError: A column is missing, or a target was not seen in training.
     """
     table = _only_table(source, "test", settings.data.skip_bad_rows)
     told = dict(columns_told(task, settings.data))
-    for name, columns in (trained.by_field if trained else {}).items():
+    for name, columns in (_as_named(task, table, trained).by_field if trained else {}).items():
         told.setdefault(name, columns)
+    skip = settings.data.skip_bad_rows
     rows = make_examples(table, task.fields, find_columns(table, task.fields, told))
-    return task.bind(rows, spec, skip_bad_rows=settings.data.skip_bad_rows)
+    return task.bind(_undamaged(task, reader, rows, skip=skip), spec, skip_bad_rows=skip)
 
 
 def columns_told(task: Task[Any, Any, Any], settings: DataSettings) -> dict[str, Sequence[str]]:
@@ -119,21 +139,68 @@ def columns_told(task: Task[Any, Any, Any], settings: DataSettings) -> dict[str,
     }
 
 
+def _undamaged(task: Task[Any, Any, Any], reader: Any, rows: Examples, *, skip: bool) -> Examples:
+    """The rows whose inputs can be read, each of which is tried once: the others are all named.
+
+    Raises:
+        DataError: Some cannot, and bad rows are not skipped; or none can.
+    """
+    if reader is None:
+        return rows
+    damaged = np.zeros(len(rows), dtype=bool)
+    faults = BadRowPolicy(skip=True)
+    for position, bad in enumerate(task.damaged(reader, rows.chunks(_CHUNK))):
+        if bad is not None:
+            damaged[position] = True
+            faults.report(bad.where, bad.reason)
+    found = faults.seen()
+    if damaged.all():
+        raise found.all_of(rows.table.source)
+    if found.count and not skip:
+        listed = "".join(f"\n  {bad.where}: {bad.reason}" for bad in found.listed)
+        more = f"\n  and {found.count - len(found.listed):,} more" if found.count > len(found.listed) else ""
+        raise DataError(
+            f"{rows.table.source}: {found.count:,} of {len(rows):,} rows cannot be used:{listed}{more}\n"
+            "Fix them, or leave such rows out with --skip-bad-rows."
+        )
+    return rows.undamaged(reader, damaged, found)
+
+
 def _same_columns(task: Task[Any, Any, Any], table: Table, columns: Columns) -> Columns:
     """The columns of the training as another table has them; its targets may be missing.
 
     Raises:
         DataError: It lacks an input.
     """
-    lowered = {name.strip().lower() for name in table.column_names}
+    columns = _as_named(task, table, columns)
+    lowered = _lowered(table.column_names)
     wanted = {
         one.name: columns[one.name]
         for one in task.fields
-        if columns[one.name]
-        and (one.role == "input" or all(name.strip().lower() in lowered for name in columns[one.name]))
+        if columns[one.name] and (one.role == "input" or _lowered(columns[one.name]) <= lowered)
     }
     told = [one for one in task.fields if one.name in wanted]
     return find_columns(table, told, wanted)
+
+
+def _as_named(task: Task[Any, Any, Any], table: Table, trained: Columns) -> Columns:
+    """The columns of the training as another table may have them.
+
+    A folder of images has no names of its own: its columns are called as the fields. Of a field with many values, those
+    columns that the table has will do.
+    """
+    lowered = _lowered(table.column_names)
+    named: dict[str, tuple[str, ...]] = {}
+    for one in task.fields:
+        columns = trained[one.name]
+        if table.places.rows_are_files and one.name in table.column_names:
+            columns = (one.name,)
+        named[one.name] = tuple(name for name in columns if not one.many or _lowered([name]) <= lowered)
+    return Columns({name: columns for name, columns in named.items() if columns})
+
+
+def _lowered(names: Sequence[str]) -> set[str]:
+    return {name.strip().lower() for name in names}
 
 
 def _split(task: Task[Any, Any, Any], bound: Mapping[str, Examples], settings: Settings) -> Splits:

@@ -1,5 +1,6 @@
 """The rows of a split as a model reads them, and the model at work on them, batch by batch."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,17 +13,20 @@ from numpy.typing import NDArray
 
 from headway.batching.batch import Batch, Encoded, collate
 from headway.batching.encoded_store import EncodedStore
-from headway.batching.sampling import split_by_tokens
+from headway.batching.prefetch import map_ahead
+from headway.batching.sampling import RowGenerators, split_by_tokens
+from headway.device import autocast
 from headway.examples.examples import Example, Examples
 from headway.settings import Settings
 from headway.tasks.task import Part, Task, TaskModel
 
-__all__ = ["EncodedRows", "answer_examples", "answer_rows", "for_each_batch"]
+__all__ = ["EncodedRows", "answer_examples", "answer_rows", "for_each_batch", "num_workers"]
 
 TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65_536, "mps": 16_384}
 """On a CPU with one batch per core at a time, 2,048 was as fast as 4,096 and faster than 1,024."""
 
 _CHUNK = 4096
+_MAX_WORKERS = 8
 
 AnyTask = Task[Any, Any, Any]
 IntArray = NDArray[np.int64]
@@ -53,8 +57,7 @@ class EncodedRows:
             return self.store.fetch(positions)
         rngs = None
         if epoch is not None:
-            rows = self.examples.rows[positions]
-            rngs = [np.random.default_rng([self._seed, epoch, int(row)]) for row in rows]
+            rngs = RowGenerators(self._seed, epoch, self.examples.rows[positions])
         return self.task.encode(self.model, self.examples.fetch(positions), targets=True, rngs=rngs)
 
     def batches(self, num_labels: int | None, positions: IntArray | None = None) -> Iterator[tuple[IntArray, Batch]]:
@@ -64,9 +67,17 @@ class EncodedRows:
         device = self.model.device
         budget = TOKENS_PER_BATCH[device.type]
         costs = self.lengths if self.store is not None else np.full(len(self), budget // 32)
-        for part in split_by_tokens(order, costs, budget):
+
+        def made(part: IntArray) -> tuple[IntArray, Batch]:
             batch = collate(self.fetch(part), device, num_labels)
-            yield part[batch.positions], batch
+            return part[batch.positions], batch
+
+        return map_ahead(made, split_by_tokens(order, costs, budget), workers=num_workers(self.task))
+
+
+def num_workers(task: AnyTask) -> int:
+    """How many threads encode ahead: several where encoding decodes images."""
+    return min(_MAX_WORKERS, os.cpu_count() or 1) if task.varies else 1
 
 
 def for_each_batch(
@@ -80,7 +91,7 @@ def for_each_batch(
     model.network.eval()
 
     def inferred(item: tuple[IntArray, Batch]) -> tuple[IntArray, Result]:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(model.device, model.precision):
             return item[0], work(item[1])
 
     cores = torch.get_num_threads()
@@ -122,8 +133,10 @@ def answer_rows(
         lambda batch: task.answer(model, spec, batch, settings),
     )
     for places, parts in work:
-        for place, part in zip(places.tolist(), parts, strict=True):
-            answers[place] = task.join(Example({}), [part])
+        # Only what comes in segments is joined by what its example says; others need not be read again.
+        examples = rows.examples.fetch(places) if task.segments else [Example({})] * len(places)
+        for place, example, part in zip(places.tolist(), examples, parts, strict=True):
+            answers[place] = task.join(example, [part])
     return [answers[place] for place in chosen.tolist()]
 
 
@@ -135,10 +148,9 @@ def answer_examples(
         return []
     segmented = [task.segment(model, example, settings) for example in examples]
     segments = [segment for each in segmented for segment in each]
-    encoded = task.encode(model, segments, targets=False)
     parts: list[Part] = [Part(None)] * len(segments)
     for places, answers in for_each_batch(
-        model, _ordered_batches(encoded, model.device), lambda batch: task.answer(model, spec, batch, settings)
+        model, _ordered_batches(task, model, segments), lambda batch: task.answer(model, spec, batch, settings)
     ):
         for place, part in zip(places.tolist(), answers, strict=True):
             parts[place] = part
@@ -149,10 +161,22 @@ def answer_examples(
     ]
 
 
-def _ordered_batches(encoded: Sequence[Encoded], device: torch.device) -> Iterator[tuple[IntArray, Batch]]:
-    budget = TOKENS_PER_BATCH[device.type]
-    pixels = any(item.pixel_values is not None for item in encoded)
-    lengths = np.array([budget // 32 if pixels else item.length for item in encoded], dtype=np.int64)
-    for part in split_by_tokens(np.argsort(lengths, kind="stable"), lengths, budget):
-        batch = collate([encoded[position] for position in part], device)
-        yield part[batch.positions], batch
+def _ordered_batches(task: AnyTask, model: TaskModel, segments: Sequence[Example]) -> Iterator[tuple[IntArray, Batch]]:
+    """Segments in batches of similar lengths; images, of which many would fill the memory, are decoded as they come."""
+    budget = TOKENS_PER_BATCH[model.device.type]
+    encoded = None if task.varies else task.encode(model, segments, targets=False)
+    if encoded is None:
+        lengths = np.full(len(segments), budget // 32)
+    else:
+        lengths = np.array([item.length for item in encoded], dtype=np.int64)
+
+    def made(part: IntArray) -> tuple[IntArray, Batch]:
+        if encoded is None:
+            items = task.encode(model, [segments[position] for position in part], targets=False)
+        else:
+            items = [encoded[position] for position in part]
+        batch = collate(items, model.device)
+        return part[batch.positions], batch
+
+    parts = split_by_tokens(np.argsort(lengths, kind="stable"), lengths, budget)
+    return map_ahead(made, parts, workers=num_workers(task))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from headway.batching.batch import Batch, collate
-from headway.batching.prefetch import prefetch
+from headway.batching.prefetch import map_ahead
 from headway.batching.sampling import Positions, epoch_order, split_by_examples, split_by_tokens
 from headway.device import autocast
 from headway.errors import Interrupted, SettingsError
 from headway.evaluation.metrics import compute_metrics
 from headway.settings import Settings
-from headway.tasks.encoding import EncodedRows, answer_rows, for_each_batch
+from headway.tasks.encoding import EncodedRows, answer_rows, for_each_batch, num_workers
 from headway.tasks.folder import RunFolder
 from headway.tasks.reporter import Reporter
 from headway.tasks.task import Part, Task, TaskModel
@@ -135,8 +135,9 @@ class _Job:
         return len(self.plan(epoch))
 
     def batches(self, epoch: int, first: int) -> Iterator[list[Batch]]:
-        """The micro-batches of each step from step `first` on, made ahead in a thread of their own."""
-        return prefetch(self._batches(epoch, first))
+        """The micro-batches of each step from step `first` on, made ahead."""
+        steps = list(enumerate(self.plan(epoch)))[first:]
+        return map_ahead(partial(self._step, epoch), steps, workers=num_workers(self.task))
 
     def loss(self, batch: Batch) -> LossSum:
         """The loss of a micro-batch."""
@@ -184,11 +185,11 @@ class _Job:
             return split_by_examples(order, int(training.batch_size))
         return split_by_tokens(order, self.rows.lengths, training.max_tokens)
 
-    def _batches(self, epoch: int, first: int) -> Iterator[list[Batch]]:
-        training = self.settings.training
-        for step, positions in enumerate(self.plan(epoch)[first:], first):
-            encoded = self.rows.fetch(positions, epoch)
-            rng = np.random.default_rng([training.seed, epoch, step, 1])
-            parts = np.array_split(np.arange(len(positions)), min(training.micro_batches, len(positions)))
-            made = (collate([encoded[index] for index in part], self.model.device, self.num_labels) for part in parts)
-            yield [self.task.mix(self.model, batch, self.settings, rng) for batch in made]
+    def _step(self, epoch: int, step: tuple[int, Positions]) -> list[Batch]:
+        """The micro-batches of a step: a function of the seed, the epoch and the step."""
+        training, (number, positions) = self.settings.training, step
+        encoded = self.rows.fetch(positions, epoch)
+        rng = np.random.default_rng([training.seed, epoch, number, 1])
+        parts = np.array_split(np.arange(len(positions)), min(training.micro_batches, len(positions)))
+        made = (collate([encoded[index] for index in part], self.model.device, self.num_labels) for part in parts)
+        return [self.task.mix(self.model, batch, self.settings, rng) for batch in made]

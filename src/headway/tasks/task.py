@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field
 from headway.examples.splits import Splits
 from headway.settings import Settings
+from headway.sources.bad_rows import BadRow
 from headway.training.loss import LossSum
 
 __all__ = [
@@ -74,6 +75,15 @@ class TaskModel:
     precision: Precision
     notes: tuple[str, ...] = ()
     """What the user should know about how it was made: weights that start at random, say."""
+
+    @property
+    def reader(self) -> Any:
+        """What reads inputs that lie outside their table, such as images; see `Task.reader`."""
+        return None
+
+    def remembering(self, remembers: bool) -> Self:
+        """The same model, keeping inputs that it reads for further passes over the same rows; or no longer."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -127,16 +137,27 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """
 
     def bind(self, rows: Examples, spec: SpecT, *, skip_bad_rows: bool) -> Examples:
-        """The rows whose target the task can use, in the spec's terms.
+        """The rows whose target the task can use, in the spec's terms: those that have one.
 
         Raises:
             DataError: A row's target cannot be used, and bad rows are not skipped.
         """
+        for one in self.fields:
+            if one.role == "target" and one.kind == "text":
+                rows = rows.with_texts(one, skip_bad_rows=skip_bad_rows)
         return rows
+
+    def reader(self, source: ModelSource, rows: Examples, settings: Settings) -> Any:
+        """What reads inputs that lie outside the table and may be damaged, such as images; usually nothing does."""
+        return None
+
+    def damaged(self, reader: Any, chunks: Iterable[Sequence[Example]]) -> Iterator[BadRow | None]:
+        """Read the inputs of all examples once, before the first step: what is wrong with each, or None."""
+        return iter(())
 
     def has_targets(self, rows: Examples) -> bool:
         """Whether any row has a target. The test splits of many data sets have none."""
-        return True
+        return all(rows.columns[one.name] for one in self.fields if one.role == "target")
 
     def groups(self, rows: Examples) -> NDArray[Any]:
         """A number for each row, equal for rows that a split must not part. *Shape:* (rows,)."""
@@ -328,8 +349,9 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """What this task adds to the report and the model card: a function of the record alone."""
 
 
+@runtime_checkable
 class Streams(Protocol):
-    """Of tasks whose answers can be shown while they are written."""
+    """Of tasks whose answers can be shown while they are generated."""
 
-    def stream(self, model: Any, example: Example, settings: Settings) -> Iterator[str]:
-        """The pieces of one answer, as they come."""
+    def stream(self, model: Any, spec: Any, example: Example, settings: Settings) -> Iterator[str]:
+        """The pieces of one answer, as they come; together they are its text."""

@@ -181,6 +181,10 @@ class LabelMetrics:
             return np.concatenate([targets, probabilities], axis=1, dtype=np.float64)
         return np.stack([targets, probabilities.argmax(axis=1), probabilities.max(axis=1)], axis=1, dtype=np.float64)
 
+    def signatures(self, statistics: FloatArray) -> dict[str, str]:
+        """None: their names say everything."""
+        return {}
+
     def values(self, statistics: FloatArray, draws: Iterable[IntArray]) -> dict[str, FloatArray]:
         """Each metric on each draw; of the calibration error its signed gaps by bin, *shape:* (draws, NUM_BINS)."""
         rows, counts = len(statistics), self.count(statistics, draws, ranked=True)

@@ -78,7 +78,7 @@ class AllRows:
             value = example.get(name)
             if isinstance(value, str):
                 shown.append(f'"{_cut(" ".join(value.split()))}"')
-            elif isinstance(value, Path):
+            elif isinstance(value, Path) and not (example.table and example.table.places.rows_are_files):
                 shown.append(_cut(str(value)))
         return f"{example.where}: {' / '.join(shown)}" if shown else example.where
 

@@ -1,6 +1,7 @@
 """Image classification: a label, or several, for an image."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from headway.batching.batch import Batch, Encoded
+from headway.batching.prefetch import map_ahead
 from headway.checkpoints.load import classifier_architecture, empty_classifier, load_classifier
 from headway.checkpoints.preprocessor_config import load_image_processor
 from headway.checkpoints.save import save_classifier
-from headway.checkpoints.scratch import new_image_architecture, new_image_classifier
+from headway.checkpoints.scratch import new_image_architecture, new_image_classifier, new_image_processor
 from headway.device import Precision, choose_precision
+from headway.errors import DataError
 from headway.evaluation.label_baselines import linear_baseline
 from headway.evaluation.label_details import Shown
 from headway.evaluation.record import Record
@@ -24,21 +28,21 @@ from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field, looks_like_images
 from headway.images.augmentation import Augmentation
 from headway.images.decoding import image_name, open_image
-from headway.images.loading import load_pixels
 from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
+from headway.images.reader import ImageReader, NamedImage
 from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
-from headway.nn.linear import quantize
 from headway.nn.packing import Packing
 from headway.settings import AugmentationSettings, Settings
+from headway.sources.bad_rows import BadRow
+from headway.tasks.encoding import num_workers
 from headway.tasks.label_loss import LabelLoss
 from headway.tasks.label_task import (
     LABEL_FIELD,
     LabelModel,
     LabelSpec,
     LabelTask,
-    dropouts,
     label_smoothed_loss,
     label_spec_of,
 )
@@ -49,6 +53,8 @@ __all__ = ["ImageClassification", "ImageClassifier"]
 
 _BASELINE_SIDE = 32
 """Logistic regression on pixels sees images of this size."""
+_UNKNOWN_SIDE = 224
+_CHUNK = 1000
 
 IMAGE_FIELD = Field(
     name="image",
@@ -66,11 +72,16 @@ IMAGE_FIELD = Field(
 class ImageClassifier(LabelModel):
     """A network that gives images labels, and what prepares its images."""
 
-    processor: ImageProcessor
-    augmentation: Augmentation | None = None
-    """How training images are varied."""
-    cache: PixelCache | None = None
-    """Decoded training images."""
+    images: ImageReader
+
+    @property
+    def reader(self) -> ImageReader:
+        """What reads its images."""
+        return self.images
+
+    def remembering(self, remembers: bool) -> "ImageClassifier":
+        """The same model, keeping the images that it decodes; or no longer."""
+        return replace(self, images=replace(self.images, cache=PixelCache() if remembers else None))
 
     @property
     def num_tokens(self) -> int:
@@ -87,7 +98,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     noun = "image"
     default_model = "scratch:tiny"
     varies = True
-    unused_settings = frozenset({"max_length", "max_tokens"})
+    unused_settings = LabelTask.unused_settings | {"max_length", "max_tokens"}
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of images."""
@@ -106,6 +117,24 @@ class ImageClassification(LabelTask[ImageClassifier]):
             config = classifier_architecture(source.folder, input="image")
         freeze(empty_classifier(config, num_labels=2), settings.training.freeze_layers)
 
+    def reader(self, source: ModelSource, rows: Examples, settings: Settings) -> ImageReader:
+        """What prepares images for a checkpoint, or for a new model of the size that suits most images."""
+        if source.folder is None:
+            processor = new_image_processor(source.name, _longest_side(rows))
+        else:
+            processor = _processor(source.folder, classifier_architecture(source.folder, input="image"))
+        return ImageReader(processor, augmentation_of(settings.augmentation), PixelCache())
+
+    def damaged(self, reader: ImageReader, chunks: Iterable[Sequence[Example]]) -> Iterator[BadRow | None]:
+        """Decode every image once, in threads, and keep its pixels."""
+
+        def found(chunk: Sequence[Example]) -> list[BadRow | None]:
+            faults = ((image.name, reader.fault(image)) for image in _named(chunk))
+            return [None if fault is None else BadRow(name, fault) for name, fault in faults]
+
+        for faults in map_ahead(found, chunks, workers=num_workers(self)):
+            yield from faults
+
     def preferred(self, source: ModelSource) -> dict[str, Any]:
         """New weights see many small images: larger steps."""
         return {"batch_size": 64, "learning_rate": 1e-3, "schedule": "cosine"} if source.folder is None else {}
@@ -118,21 +147,20 @@ class ImageClassification(LabelTask[ImageClassifier]):
         known: dict[str, Any] = {
             "label_names": labels.names,
             "multi": labels.multi,
-            "dropouts": dropouts(settings),
+            "dropouts": settings.training.dropouts,
         }
+        images: ImageReader = rows.reader
         if source.folder is None:
-            loaded, processor = new_image_classifier(source.name, _longest_side(rows), **known)
+            loaded = new_image_classifier(source.name, images.processor, **known)
             parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
-            size = processor.output_size or (0, 0)
+            height, width = images.processor.output_size or (0, 0)
             note = (
                 f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters "
-                f"for images of {size[1]} × {size[0]} pixels. A pretrained checkpoint needs far fewer examples."
+                f"for images of {width} × {height} pixels. A pretrained checkpoint needs far fewer examples."
             )
         else:
             loaded = load_classifier(source.folder, input="image", **known)
-            processor = _processor(source.folder, loaded.model.architecture)
             note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
-        augmentation = augmentation_of(settings.augmentation)
         return ImageClassifier(
             network=loaded.model.to(device),
             config=loaded.config,
@@ -140,9 +168,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
             precision=choose_precision(settings.machine.precision, device),
             notes=(note,) if source.folder is None or loaded.fresh else (),
             loss=label_smoothed_loss(settings, spec, rows, device),
-            processor=processor,
-            augmentation=augmentation,
-            cache=PixelCache(),
+            images=images,
         )
 
     def open(
@@ -151,8 +177,6 @@ class ImageClassification(LabelTask[ImageClassifier]):
         """A trained classifier."""
         loaded = load_classifier(folder, input="image")
         network = loaded.model.to(device)
-        if precision == "int8":
-            quantize(network)
         spec = label_spec_of(loaded)
         model = ImageClassifier(
             network=network,
@@ -160,7 +184,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
             device=device,
             precision=precision,
             loss=LabelLoss(spec.labels.multi),
-            processor=_processor(folder, loaded.model.architecture),
+            images=ImageReader(_processor(folder, loaded.model.architecture)),
         )
         return spec, model
 
@@ -172,7 +196,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
             config=model.config,
             label_names=spec.labels.names,
             multi=spec.labels.multi,
-            image_processor=model.processor,
+            image_processor=model.images.processor,
         )
         return {}
 
@@ -185,16 +209,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         rngs: Sequence[np.random.Generator] | None = None,
     ) -> list[Encoded]:
         """Pixels, varied where generators are given, and the label."""
-        known = all(example.table is not None for example in examples)
-        pixels = load_pixels(
-            [example["image"] for example in examples],
-            model.processor,
-            model.augmentation if rngs is not None else None,
-            rngs,
-            names=[_called(example) for example in examples],
-            cache=model.cache if known and targets else None,
-            keys=[(id(example.table), example.row) for example in examples] if known and targets else None,
-        ).numpy()
+        pixels = model.images.pixels(_named(examples), rngs).numpy()
         return [
             Encoded(pixel_values=each, label=example["label"] if targets else None)
             for each, example in zip(pixels, examples, strict=True)
@@ -202,10 +217,11 @@ class ImageClassification(LabelTask[ImageClassifier]):
 
     def mix(self, model: ImageClassifier, batch: Batch, settings: Settings, rng: np.random.Generator) -> Batch:
         """Mixup and cutmix, where asked for."""
-        if model.augmentation is None or not model.augmentation.mixes_batches:
+        augmentation = model.images.augmentation
+        if augmentation is None or not augmentation.mixes_batches:
             return batch
         assert batch.pixel_values is not None and batch.labels is not None, "a batch to learn from has both"  # noqa: PT018
-        mixed = model.augmentation.mix(batch.pixel_values, batch.labels, rng)
+        mixed = augmentation.mix(batch.pixel_values, batch.labels, rng)
         if batch.labels.ndim == 1:
             targets = mixed.targets(int(model.network.num_labels))  # type: ignore[arg-type]
         else:
@@ -224,9 +240,9 @@ class ImageClassification(LabelTask[ImageClassifier]):
         yield from super().baselines(train, scored, spec, seed)
         labels = spec.labels
         pixels = linear_baseline(
-            _pixels(train),
+            _pixels(train, train.reader),
             train.targets(),
-            _pixels(scored),
+            _pixels(scored, scored.reader),
             labels.names,
             name="pixels + logistic regression",
             description=f"fits a linear classifier to the pixels of images of {_BASELINE_SIDE} × {_BASELINE_SIDE}",
@@ -261,10 +277,19 @@ def augmentation_of(settings: AugmentationSettings) -> Augmentation | None:
     return wanted if wanted.changes_images or wanted.mixes_batches else None
 
 
+def _named(examples: Sequence[Example]) -> list[NamedImage]:
+    """The images of examples, as messages call them and as a cache knows them."""
+    return [NamedImage(one["image"], _called(one), (id(one.table), one.row)) for one in examples]
+
+
 def _called(example: Example) -> str:
-    """What messages call an image: its row, and its path where it has one."""
-    name = image_name(example["image"])
-    return name if example.table is None else f"{example.where}: {name}"
+    """What messages call an image: its row, and its path where the row does not say it."""
+    image = example["image"]
+    if example.table is None:
+        return image_name(image)
+    if example.table.places.rows_are_files or not isinstance(image, Path):
+        return example.where
+    return f"{example.where} ({image})"
 
 
 def _processor(folder: Path, config: ModelConfig) -> ImageProcessor:
@@ -277,16 +302,19 @@ def _processor(folder: Path, config: ModelConfig) -> ImageProcessor:
 def _longest_side(rows: Examples) -> int:
     """The usual longest side of an image in pixels, by a sample of the data: a model from scratch is made for it."""
     chosen = np.unique(np.linspace(0, len(rows) - 1, 50).astype(np.int64))
-    images = (open_image(one["image"], _called(one)) for one in rows.fetch(chosen))
-    return int(np.median([max(image.size) for image in images]))
+    sides = []
+    for one in rows.fetch(chosen):
+        with suppress(DataError):  # all damaged images are found and named together
+            sides.append(max(open_image(one["image"]).size))
+    return int(np.median(sides)) if sides else _UNKNOWN_SIDE
 
 
-def _pixels(rows: Examples) -> NDArray[np.float32]:
+def _pixels(rows: Examples, reader: ImageReader) -> NDArray[np.float32]:
     """The pixels of small grey images. *Shape:* (rows, side²)."""
     size = (_BASELINE_SIDE, _BASELINE_SIDE)
-    return np.stack(
-        [
-            np.asarray(open_image(one["image"], _called(one)).convert("L").resize(size), dtype=np.float32).ravel() / 255
-            for one in rows
-        ]
+    small = (
+        np.asarray(Image.fromarray(pixels).convert("L").resize(size), dtype=np.float32).ravel() / 255
+        for chunk in rows.chunks(_CHUNK)
+        for pixels in reader.kept(_named(chunk))
     )
+    return np.stack(list(small))
