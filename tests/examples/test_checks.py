@@ -2,15 +2,18 @@ import time
 
 import numpy as np
 import pytest
+from tests.tables import labelled
 
 from headway.examples.checks import duplicates
-from headway.examples.checks import label_checks as checks
-from headway.examples.checks.label_checks import check
+from headway.examples.checks.findings import AllRows
+from headway.examples.checks.input_checks import TokenCounts, input_checks, length_checks
+from headway.examples.checks.label_checks import label_checks
 from headway.examples.examples import make_examples
 from headway.examples.fields import find_columns
-from headway.examples.labels import find_labels
-from headway.examples.splits import Splits, make_splits
+from headway.examples.labels import learn_labels
+from headway.examples.splits import Splits, label_strata, make_splits
 from headway.sources.read import read
+from headway.tasks.image_classification.task import ImageClassification
 
 WORDS = "the film was a long and rather slow but somehow charming story about people who never say it"
 WORDS = WORDS.split()
@@ -21,19 +24,34 @@ def sentences(count, labels=("a", "b"), seed=0):
     return [(f"{' '.join(rng.permutation(WORDS)[:12])} {i}", labels[i % len(labels)]) for i in range(count)]
 
 
+def check(splits, count_tokens=None, max_length=0):
+    """All that is looked for in texts with labels, by name."""
+    pool = AllRows(splits)
+    found = [*input_checks(pool), *label_checks(pool)]
+    if count_tokens is not None:
+        rows = pool.fetch(np.arange(len(pool)))
+        lengths, unknown = np.array([count_tokens(row["text"]) for row in rows]).T
+        found += length_checks(pool, TokenCounts(lengths, unknown, max_length))
+    return {finding.name: finding for finding in found}
+
+
+def split(examples):
+    return make_splits(examples, groups=lambda rows: rows.keys.normal, strata=lambda rows: label_strata(rows.targets()))
+
+
 @pytest.fixture
 def findings(examples, table):
     """findings(train rows, test rows) → the findings by name; splits not given are one good row for each label."""
 
-    def find(train, test=None, lengths_of=None, max_length=None, **options):
+    def find(train, test=None, count_tokens=None, max_length=0, **options):
         learned = examples(train, **options)
 
         def part(rows, filler):
             rows_table = table(rows or [(f"{filler} {name}", name) for name in learned.labels.names])
-            return make_examples(rows_table, learned.columns, learned.labels)
+            return make_examples(rows_table, learned.fields, learned.columns).labelled(learned.labels)
 
         splits = Splits(learned, part(None, "to watch"), part(test, "to measure"), "")
-        return {finding.name: finding for finding in check(splits, lengths_of, max_length)}
+        return check(splits, count_tokens, max_length)
 
     return find
 
@@ -62,9 +80,7 @@ def test_labels_that_elsewhere_mean_missing(findings, write_json):
     assert finding.examples[0].startswith("rows0.csv, row 2 (line 3)")
     several = [{"text": text, "label": ["x", "null"] if label == "a" else ["x"]} for text, label in sentences(20)]
     table = read(write_json("several.jsonl", several))["train"]
-    columns = find_columns(table)
-    splits = make_splits(make_examples(table, columns, find_labels(table, columns)))
-    assert {finding.name: finding.count for finding in check(splits)}["missing_labels"] == 10
+    assert check(split(labelled(table)))["missing_labels"].count == 10
 
 
 def test_texts_that_are_numbers(findings):
@@ -82,7 +98,7 @@ def test_exact_duplicates(findings):
     finding = found["exact_duplicates"]
     assert (finding.severity, finding.count) == ("note", 2)
     assert finding.share == pytest.approx(2 / 107)
-    assert finding.message.startswith("2 rows (1.9%) repeat a text")
+    assert finding.message.startswith("2 rows (1.9%) repeat an earlier text word for word. ")
     assert finding.examples[0] == 'rows0.csv, row 102 (line 104): "Again and again"'
     assert findings([("x y", "a"), ("x y", "b"), ("z", "b")])["exact_duplicates"].severity == "warning"
 
@@ -108,7 +124,7 @@ def test_same_text_with_different_labels(findings):
     rows = [*sentences(50), ("Undecided", "a"), ("Undecided", "b"), ("Undecided", "a"), ("sure", "a"), ("sure", "a")]
     finding = findings(rows)["conflicting_labels"]
     assert (finding.severity, finding.count) == ("warning", 3)
-    assert finding.message.startswith("1 text in 3 rows stands there with different labels")
+    assert finding.message.startswith("1 text in 3 rows has different labels")
     assert finding.examples[0] == 'rows0.csv, row 51 (line 52): "Undecided" → a'
 
 
@@ -123,7 +139,7 @@ def test_leaks_between_splits(findings):
 
 def test_our_own_splits_do_not_leak(examples):
     rows = [*sentences(300), *[(text.upper(), label) for text, label in sentences(100)]]
-    found = {finding.name: finding for finding in check(make_splits(examples(rows)))}
+    found = check(split(examples(rows)))
     assert found["leak_train_test"].severity == found["leak_train_validation"].severity == "ok"
     assert found["near_duplicates"].count == 100
 
@@ -154,15 +170,13 @@ def test_rows_that_were_left_out(findings, write):
 
 
 def test_skipped_rows_are_in_the_findings(write):
-    from headway.examples.fields import find_columns
-    from headway.examples.labels import find_labels
-
     content = "text,label\n" + "".join(f"{text},{label}\n" for text, label in sentences(30)) + "bad\n"
     table = read(write("rows.csv", content), skip_bad_rows=True)["train"]
-    columns = find_columns(table)
-    findings = check(make_splits(make_examples(table, columns, find_labels(table, columns))))
-    assert (findings[0].name, findings[0].count, findings[0].severity) == ("bad_rows", 1, "warning")
-    assert findings[0].examples[0].startswith("rows.csv, row 31 (line 32): 1 field")
+    found = check(split(labelled(table)))
+    finding = found["bad_rows"]
+    assert next(iter(found)) == "bad_rows"
+    assert (finding.count, finding.severity) == (1, "warning")
+    assert finding.examples[0].startswith("rows.csv, row 31 (line 32): 1 field")
 
 
 def test_labels_that_a_split_lacks(findings):
@@ -171,43 +185,56 @@ def test_labels_that_a_split_lacks(findings):
 
 
 def test_lengths_and_unknown_tokens(findings):
-    def lengths_of(rows):
-        return [(len(row.text.split()), row.text.count("zzz")) for row in rows]
+    def count_tokens(text):
+        return len(text.split()), text.count("zzz")
 
     rows = [*sentences(86), *[(f"{'long ' * 40}{i}", "a") for i in range(5)], *[(f"zzz {i}", "b") for i in range(5)]]
-    found = findings(rows, lengths_of=lengths_of, max_length=20)
+    found = findings(rows, count_tokens=count_tokens, max_length=20)
     assert found["truncated"].count == 5
     assert "5 rows (5.0%) are longer than 20 tokens" in found["truncated"].message
     assert found["truncated"].examples[0].startswith("rows0.csv, row 87 ")
     assert found["unknown_tokens"].count == 5
     assert found["unknown_tokens"].examples[0].endswith('"zzz 0"')
-    good = findings(sentences(20), lengths_of=lengths_of, max_length=20)
+    good = findings(sentences(20), count_tokens=count_tokens, max_length=20)
     assert good["truncated"].severity == good["unknown_tokens"].severity == "ok"
 
 
 def test_samples_are_said(findings, monkeypatch):
-    monkeypatch.setattr(checks, "LENGTH_ROWS", 50)
     monkeypatch.setattr(duplicates, "SIMILARITY_ROWS", 60)
-    found = findings(sentences(100), lengths_of=lambda rows: [(5, 0)] * len(rows), max_length=3)
-    assert "(of 50 rows drawn by chance)" in found["truncated"].message
-    assert "(among 60 rows drawn by chance)" in found["near_duplicates"].message
+    assert "(among 60 rows drawn by chance)" in findings(sentences(100))["near_duplicates"].message
+
+
+def test_images_are_the_same_byte_for_byte(tmp_path, write_json):
+    fields = ImageClassification.fields
+    for index in range(12):
+        (tmp_path / f"{index}.png").write_bytes(b"the same" if index in (3, 7) else bytes([index]) * 9)
+    rows = [{"image": f"{index}.png", "label": "ab"[index % 2]} for index in range(12)]
+    table = read(write_json("rows.jsonl", [*rows, {"image": "", "label": "a"}]))["train"]
+    data = make_examples(table, fields, find_columns(table, fields))
+    data = data.labelled(learn_labels(data.raw_labels))
+    parts = [data.select(np.arange(*ends)) for ends in ((0, 6), (6, 9), (9, 12))]
+    found = check(Splits(*parts, ""))
+    assert found["exact_duplicates"].message.startswith("1 row (8.3%) repeats an earlier image byte for byte.")
+    assert "1 of 3 validation rows (33.3%) also stand in the training rows" in found["leak_train_validation"].message
+    shown = str(tmp_path / "7.png")
+    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
+    assert found["leak_train_validation"].examples == (f"rows.jsonl, row 8 (line 8): {shown}",)
+    assert found["empty_texts"].message == "1 row without any image was left out."
+    assert "near_duplicates" not in found
+    assert "numeric_texts" not in found
 
 
 def test_ten_thousand_rows_take_seconds(examples):
     data = examples([(f"{text} {text[::-1]} " * 4, label) for text, label in sentences(10_000)])
     start = time.perf_counter()
-    check(make_splits(data))
+    check(split(data))
     assert time.perf_counter() - start < 15  # 2 on a free machine
 
 
 def test_multi_label_data_is_checked_too(write_json):
-    from headway.examples.fields import find_columns
-    from headway.examples.labels import find_labels
-
     rows = [{"text": text, "tags": ["x"] if label == "a" else ["x", "y"]} for text, label in sentences(40)]
     rows += [{"text": "clash", "tags": ["x"]}, {"text": "clash", "tags": []}]
     table = read(write_json("rows.jsonl", rows))["train"]
-    columns = find_columns(table)
-    found = {x.name: x for x in check(make_splits(make_examples(table, columns, find_labels(table, columns))))}
+    found = check(split(labelled(table)))
     assert found["conflicting_labels"].count == 2
     assert sorted(text.split(" → ")[1] for text in found["conflicting_labels"].examples) == ["no label", "x"]

@@ -9,6 +9,7 @@ from tests.tables import FIELDS, labelled
 from headway.errors import DataError
 from headway.examples.examples import Example, Examples, joined, make_examples
 from headway.examples.fields import Columns, Field, find_columns
+from headway.images.decoding import open_image
 from headway.sources.frames import arrow_table
 from headway.sources.read import read
 from headway.tasks.image_classification.task import ImageClassification
@@ -158,9 +159,15 @@ def test_images_are_paths_beside_the_table_or_bytes(tmp_path, image_bytes, write
     assert data.keys.exact[0] == data.keys.exact[2] != data.keys.exact[1]
 
 
-def test_an_image_that_is_not_there_is_named(write_json):
-    rows = [{"image": "gone.png", "label": 0}, {"image": "too.png", "label": 1}]
+@pytest.mark.parametrize("odd", ["gone.png", "a\0b.png", ["a.png"], 5], ids=["absent", "no path", "list", "number"])
+def test_what_is_no_image_is_left_to_whoever_opens_it(tmp_path, image_bytes, write_json, odd):
+    (tmp_path / "a.png").write_bytes(image_bytes("red"))
+    rows = [{"image": "a.png", "label": 0}, {"image": odd, "label": 1}]
     table = read(write_json("rows.jsonl", rows))["train"]
     fields = ImageClassification.fields
-    with pytest.raises(DataError, match=r"rows.jsonl, row 1 \(line 1\): the image .*gone.png could not be read: "):
-        make_examples(table, fields, find_columns(table, fields))
+    data = make_examples(table, fields, find_columns(table, fields))
+    assert len(np.unique(data.keys.exact)) == 2
+    first, second = data
+    assert open_image(first["image"]).size == (3, 2)
+    with pytest.raises(DataError):
+        open_image(second["image"])

@@ -1,11 +1,12 @@
 """The small real folders and files that are damaged."""
 
-import gzip
 import io
 import json
 import shutil
 from pathlib import Path
 from typing import Any
+
+from tests.fuzz.damages import COMPRESSIONS
 
 CLASSIFIERS = ("bert", "roberta", "distilbert", "electra", "albert", "modernbert", "gpt2")
 WRITERS = ("t5", "bart", "marian", "pegasus", "m2m_100", "gpt2", "vision_encoder_decoder", "blip")
@@ -21,6 +22,7 @@ def make_bases(folder: Path, only: str) -> list[str]:
         _make_tokenizers(folder)
     if only in ("data", "all"):
         _make_data(folder)
+        _make_image_folders(folder)
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -136,7 +138,46 @@ def _make_data(folder: Path) -> None:
         pq.write_table(pa.Table.from_pylist(objects), sink, compression=compression)
         files[f"{compression}.parquet"] = sink.getvalue()
     for name, content in files.items():
-        for ending, data in (("", content), (".gz", gzip.compress(content, mtime=0))):
+        packed = {ending: pack(content) for ending, (pack, _) in COMPRESSIONS.items()}
+        for ending, data in {"": content, **packed}.items():
             place = folder / f"data-{name}{ending}"
             place.mkdir()
             (place / f"{name}{ending}").write_bytes(data)
+
+
+def _make_image_folders(folder: Path) -> None:
+    """Class folders of small images, tables beside images, and a table with images in it."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    images: dict[str, bytes] = {}
+    for ending in ("png", "jpg", "gif", "bmp", "tif", "webp", "ppm", "jp2"):
+        for number in range(2):
+            pixels = draw.integers(0, 256, (9, 7 + number, 3), dtype=np.uint8)
+            buffer = io.BytesIO()
+            Image.fromarray(pixels).save(
+                buffer, "JPEG2000" if ending == "jp2" else Image.registered_extensions()[f".{ending}"]
+            )
+            images[f"{number}.{ending}"] = buffer.getvalue()
+    rows = [{"file_name": name, "label": f"class {name[0]}"} for name in images]
+    for name, content in images.items():
+        for split in ("train", "test"):
+            place = folder / "folder-classes" / split / f"class {name[0]}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(content)
+        for kind in ("csv", "jsonl"):
+            place = folder / f"folder-metadata-{kind}"
+            place.mkdir(exist_ok=True)
+            (place / name).write_bytes(content)
+    lines = "".join(f"{row['file_name']},{row['label']}\n" for row in rows)
+    (folder / "folder-metadata-csv" / "metadata.csv").write_text(f"file_name,label\n{lines}")
+    objects = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "folder-metadata-jsonl" / "metadata.jsonl").write_text(objects)
+    structs = [{"image": {"bytes": images[row["file_name"]], "path": row["file_name"]}, **row} for row in rows]
+    (folder / "folder-structs").mkdir()
+    pq.write_table(
+        pa.Table.from_pylist(structs).drop_columns(["file_name"]), folder / "folder-structs" / "rows.parquet"
+    )

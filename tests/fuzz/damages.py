@@ -1,14 +1,23 @@
 """What is done to a file: to its bytes, and to what its format is made of."""
 
+import bz2
 import contextlib
 import gzip
 import io
 import json
+import lzma
 import random
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+COMPRESSIONS: dict[str, tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]] = {
+    ".gz": (lambda content: gzip.compress(content, mtime=0), gzip.decompress),
+    ".bz2": (bz2.compress, bz2.decompress),
+    ".xz": (lzma.compress, lzma.decompress),
+}
+"""How files are packed, and unpacked so that what is inside can be damaged."""
 
 ODD_VALUES: list[Any] = [
     *(0, 1, -1, 2, 7, 255, 10**6, 10**12, 2**31, 2**63, 2**64, 10**400, -(10**30)),
@@ -44,13 +53,13 @@ def damage(folder: Path, seed: int) -> None:
         _swap(draw, file, files)
         return
     content = file.read_bytes()
-    packed = file.suffix == ".gz" and draw.random() < 0.7
-    if packed:
-        with contextlib.suppress(Exception):  # it may be damaged already
-            content = gzip.decompress(content)
-    name = file.name.removesuffix(".gz") if packed else file.name
-    content = _damaged(draw, name, content)
-    file.write_bytes(gzip.compress(content, mtime=0) if packed else content)
+    packing = COMPRESSIONS.get(file.suffix) if draw.random() < 0.7 else None
+    if packing is None:
+        file.write_bytes(_damaged(draw, file.name, content))
+        return
+    with contextlib.suppress(Exception):  # it may be damaged already
+        content = packing[1](content)
+    file.write_bytes(packing[0](_damaged(draw, file.stem, content)))
 
 
 def _damaged(draw: random.Random, name: str, content: bytes) -> bytes:

@@ -5,9 +5,11 @@ import resource
 import shutil
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from tests.fuzz.bases import TEXTS
 from tests.fuzz.damages import damage
@@ -87,17 +89,13 @@ def read_images(folder: Path) -> None:
 
 def read_data(folder: Path) -> None:
     """Everything that reads a file of examples."""
-    from headway.examples.examples import make_examples
-    from headway.examples.fields import find_columns
-    from headway.examples.labels import find_labels
-    from headway.sources.read import BadRowPolicy, read, stream
+    from headway.sources.read import BadRowPolicy, stream
+    from headway.tasks.classification.task import TextClassification
 
     file = folder / folder.name.removeprefix("data-")
 
     def examples(skip: bool) -> None:
-        for table in read(str(file), skip_bad_rows=skip).values():
-            columns = find_columns(table)
-            made = make_examples(table, columns, find_labels(table, columns))
+        for made in _examples(file, TextClassification.fields, skip):
             made.fetch(range(len(made)))
 
     _each(
@@ -106,6 +104,40 @@ def read_data(folder: Path) -> None:
         lambda: sum(len(table) for table in stream(file, policy=BadRowPolicy(skip=True))),
         lambda: sum(len(table) for table in stream(file)),
     )
+
+
+def read_image_folder(folder: Path) -> None:
+    """Everything that reads a folder of images, or of tables with images."""
+    from headway.images.decoding import open_image, to_grey, to_rgb
+    from headway.sources.read import BadRowPolicy, stream
+    from headway.tasks.image_classification.task import ImageClassification
+
+    def look(image: Any) -> None:
+        opened = open_image(image)
+        to_rgb(opened)
+        to_grey(opened)
+
+    def examples(skip: bool) -> None:
+        for made in _examples(folder, ImageClassification.fields, skip):
+            _each(*(partial(look, example["image"]) for example in made))
+
+    _each(
+        lambda: examples(False),
+        lambda: examples(True),
+        lambda: sum(len(table) for table in stream(folder, policy=BadRowPolicy(skip=True))),
+    )
+
+
+def _examples(source: Path, fields: Sequence[Any], skip: bool) -> Iterator[Any]:
+    """The examples of each split, with their labels."""
+    from headway.examples.examples import make_examples
+    from headway.examples.fields import find_columns
+    from headway.examples.labels import learn_labels
+    from headway.sources.read import read
+
+    for table in read(str(source), skip_bad_rows=skip).values():
+        made = make_examples(table, fields, find_columns(table, fields))
+        yield made.labelled(learn_labels(made.raw_labels), skip_bad_rows=skip)
 
 
 def _each(*readers: Callable[[], object]) -> None:
@@ -138,7 +170,8 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
     os.environ["HF_DATASETS_CACHE"] = str(folder / "cache")
     datasets.disable_progress_bars()
     torch.set_num_threads(1)
-    for base in ("model-bert", "model-t5-writer", "data-reviews.csv", "data-none.parquet", "texts-t5", "texts-marian"):
+    models, texts = ("model-bert", "model-t5-writer"), ("texts-t5", "texts-marian")
+    for base in (*models, *texts, "data-reviews.csv", "data-none.parquet", "folder-classes", "folder-structs"):
         if (bases / base).is_dir():  # so that the libraries are loaded before memory is counted
             _read(build(bases, base, [], folder))
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
@@ -152,7 +185,13 @@ def work(pipe: Connection, bases: Path, folder: Path) -> None:
 
 
 def _read(case: Path) -> Problem | None:
-    readers = {"data": read_data, "texts": read_texts, "images": read_images, "model": read_model}
+    readers = {
+        "data": read_data,
+        "folder": read_image_folder,
+        "texts": read_texts,
+        "images": read_images,
+        "model": read_model,
+    }
     try:
         readers[case.name.partition("-")[0]](case)
     except BaseException as error:  # a panic of a library in Rust is no Exception

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,10 +11,8 @@ import pytest
 CODE = """
 import sys, psutil
 from headway.sources.read import read, stream
-from headway.examples.fields import find_columns
-from headway.examples.labels import find_labels
-from headway.examples.examples import make_examples
-from headway.examples.splits import make_splits
+from headway.examples.splits import label_strata, make_splits
+from tests.tables import labelled
 import numpy as np
 
 def own():
@@ -23,8 +22,9 @@ def own():
 path, small = sys.argv[1:]
 def work(path):
     table = read(path)["train"]
-    columns = find_columns(table)
-    splits = make_splits(make_examples(table, columns, find_labels(table, columns)))
+    splits = make_splits(
+        labelled(table), groups=lambda rows: rows.keys.normal, strata=lambda rows: label_strata(rows.targets())
+    )
     rng = np.random.default_rng(0)
     for _ in range(50):
         splits.train.fetch(rng.integers(0, len(splits.train), 32))
@@ -50,9 +50,9 @@ def test_memory_does_not_grow_with_the_file(tmp_path, own_cache):
     large = tmp_path / "large.csv"
     assert large.stat().st_size > 55e6
     command = [sys.executable, "-c", CODE, str(large), str(tmp_path / "small.csv")]
-    run = subprocess.run(
-        command, capture_output=True, text=True, check=True, env=os.environ | {"HF_DATASETS_CACHE": str(own_cache)}
-    )
+    environment = os.environ | {"HF_DATASETS_CACHE": str(own_cache)}
+    root = Path(__file__).parents[2]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, cwd=root)
     rows, growth = run.stdout.split()
     assert int(rows) == 60_000
     assert float(growth) < 45  # megabytes: one batch of rows, not the file

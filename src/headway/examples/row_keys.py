@@ -89,7 +89,7 @@ def _image_key(image: Any) -> int:
         return 0
     try:
         content = image if isinstance(image, bytes) else image.read_bytes()
-    except OSError:  # whoever decodes the image says what is wrong with it
+    except (OSError, ValueError, AttributeError):  # whoever decodes the image says what is wrong with it
         content = str(image).encode(errors="surrogatepass")
     return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
