@@ -11,9 +11,10 @@ import pytest
 
 from headway.examples.examples import Examples, make_examples
 from headway.examples.fields import find_columns
-from headway.examples.labels import find_labels
+from headway.examples.labels import learn_labels
 from headway.sources.read import read
 from headway.sources.table import Table
+from headway.tasks.classification.task import TextClassification
 
 Write = Callable[..., str]
 
@@ -72,13 +73,17 @@ def table(write) -> Callable[..., Table]:
     return lambda rows: read(write(f"rows{next(count)}.csv", rows=rows))["train"]
 
 
+FIELDS = TextClassification.fields
+"""A text, perhaps a second one, and a label."""
+
+
 @pytest.fixture
 def examples(table) -> Callable[..., Examples]:
     """examples(rows) for rows of (text, label)."""
+    return lambda rows, **options: labelled(table(rows), **options)
 
-    def make(rows: Iterable[Sequence[object]], **options: bool) -> Examples:
-        rows_table = table(rows)
-        columns = find_columns(rows_table)
-        return make_examples(rows_table, columns, find_labels(rows_table, columns), **options)
 
-    return make
+def labelled(rows: Table, *, skip_bad_rows: bool = False, **told: Sequence[str]) -> Examples:
+    """Examples of texts and the labels that are found among them; `label=["stars"]` tells a column."""
+    made = make_examples(rows, FIELDS, find_columns(rows, FIELDS, told))
+    return made.labelled(learn_labels(made.raw_labels), skip_bad_rows=skip_bad_rows)

@@ -26,7 +26,9 @@ def test_bfloat16_is_for_gpus_that_have_it(
 
 
 def test_a_precision_that_there_is_not_is_refused() -> None:
-    with pytest.raises(SettingsError, match="precision = 'in8': there are auto, float32, bfloat16 and int8"):
+    with pytest.raises(
+        SettingsError, match="precision = 'in8': unknown precision; choose from auto, float32, bfloat16, int8"
+    ):
         choose_precision("in8", torch.device("cpu"))
 
 

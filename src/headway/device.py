@@ -15,10 +15,10 @@ Precision = Literal["float32", "bfloat16", "int8"]
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
-    """CUDA, Apple's GPU or the CPU, in this order, unless one is wanted; made ready for work.
+    """The wanted device, or the first of CUDA, Apple's GPU and the CPU; prepared for work.
 
     Raises:
-        SettingsError: The wanted device is not there.
+        SettingsError: The wanted device is not available.
     """
     device = _find_device(wanted)
     if device.type == "cpu":
@@ -33,19 +33,20 @@ def _find_device(wanted: str) -> torch.device:
     if not present.get(wanted, False):
         there = ", ".join(name for name, is_there in present.items() if is_there)
         raise SettingsError(
-            f"device = {wanted!r}: this machine has {there}. Leave the setting out to choose by itself."
+            f"device = {wanted!r}: not available on this machine (found: {there}). "
+            "Leave the setting out to choose automatically."
         )
     return torch.device(wanted)
 
 
 def choose_precision(wanted: str, device: torch.device) -> Precision:
-    """bfloat16 on GPUs that have it, otherwise float32, unless one is wanted.
+    """The wanted precision, or bfloat16 on GPUs that support it, otherwise float32.
 
     Raises:
-        SettingsError: There is no such precision, or an eight-bit model is wanted on a GPU.
+        SettingsError: The precision is unknown, or int8 is wanted on a GPU.
     """
     if wanted == "auto":
-        # Older GPUs only imitate it, slower than float32.
+        # Older GPUs only emulate it, slower than float32.
         has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
         return "bfloat16" if has_it else "float32"
     if wanted == "int8":
@@ -53,7 +54,7 @@ def choose_precision(wanted: str, device: torch.device) -> Precision:
             raise SettingsError("precision = 'int8' runs on the CPU only; use device = 'cpu' or bfloat16.")
         return "int8"
     if wanted not in ("bfloat16", "float32"):
-        raise SettingsError(f"precision = {wanted!r}: there are auto, float32, bfloat16 and int8.")
+        raise SettingsError(f"precision = {wanted!r}: unknown precision; choose from auto, float32, bfloat16, int8.")
     return "bfloat16" if wanted == "bfloat16" else "float32"
 
 
@@ -70,7 +71,7 @@ def describe_device(device: torch.device) -> str:
 
 
 def peak_memory() -> float:
-    """The most main memory that this process has held at any time, in bytes."""
+    """The peak main memory of this process, in bytes."""
     if sys.platform == "win32":
         return _peak_memory_on_windows()
     import resource  # Unix only
@@ -104,8 +105,8 @@ class _ProcessMemoryCounters(ctypes.Structure):
 def _keep_freed_memory() -> None:
     """Let the C library keep freed memory for the next step instead of giving it back to the system.
 
-    Every tensor of more than 128 KiB is otherwise mapped anew, and the system fills each page with zeros first: up to a
-    third of a training step on a CPU. Does nothing where the C library is not glibc.
+    Otherwise every tensor of more than 128 KiB is mapped again, and the system first fills each page with zeros: up to
+    a third of a training step on a CPU. Does nothing where the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):
         return

@@ -1,4 +1,4 @@
-"""Writing without losing: a file is either the old one or the new one, never half of either; and reading JSON."""
+"""Atomic writing: a file is the old one or the new one, never a mixture; reading JSON; images by name."""
 
 import errno
 import json
@@ -13,15 +13,27 @@ from typing import Any
 
 from headway.errors import CheckpointError, HeadwayError
 
-__all__ = ["read_json", "remove_leftovers", "replacing", "write_atomically"]
+__all__ = ["is_image_name", "read_json", "remove_leftovers", "replacing", "write_atomically"]
 
 _JSON_LIMIT = 1 << 25
-"""The longest JSON file that is read, in bytes: the largest vocabularies have a third of it, and read it takes many
-times as much memory."""
+"""The longest JSON file that is read, in bytes: the largest vocabularies take a third of it, and parsing takes
+many times as much memory."""
 
 
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}\.tmp")
 """What `tempfile` calls the files that `replacing` writes to first."""
+
+_IMAGE_ENDINGS = frozenset(
+    f".{ending}"
+    for endings in (
+        ("avif", "avifs", "bmp", "dib", "gif", "heic", "heif", "png", "tif", "tiff", "webp"),
+        ("jpg", "jpeg", "jpe", "jfif", "mpo"),
+        ("jp2", "j2c", "j2k", "jpc", "jpf", "jpx"),
+        ("pbm", "pgm", "pnm", "ppm"),
+    )
+    for ending in endings
+)
+"""Endings of the names of image files. HEIC is not decoded, but an error that names such photos beats skipping them."""
 
 
 @contextmanager
@@ -40,10 +52,10 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         yield temporary
         _flush(temporary, os.O_RDWR)  # Windows flushes only what may be written
-        # mkstemp makes files that only their owner reads; give what a plain open() would have given.
+        # mkstemp makes files that only their owner can read; use the permissions of a plain open().
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-        if sys.platform != "win32":  # which opens no folders
+        if sys.platform != "win32":  # Windows opens no folders
             _flush(path.parent, os.O_RDONLY)
     except Exception as error:
         number = _error_number(error)
@@ -74,7 +86,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: It cannot be read, is not JSON, or holds something else.
     """
-    remedy = "the download may have broken off: fetch the file again"
+    remedy = "the download may be incomplete: fetch the file again"
     try:
         with path.open("rb") as file:
             text = file.read(_JSON_LIMIT + 1)
@@ -88,6 +100,12 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: holds a JSON {type(value).__name__}, not an object; {remedy}.")
     return value
+
+
+def is_image_name(name: str | Path) -> bool:
+    """Whether a file's name has the ending of an image and is not hidden (macOS keeps notes on a.png in ._a.png)."""
+    path = Path(name)
+    return path.suffix.lower() in _IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def _flush(path: Path, flags: int) -> None:
@@ -105,7 +123,7 @@ def _umask() -> int:
 
 
 def _error_number(error: BaseException | None) -> int | None:
-    """The system's error number, if the system refused something.
+    """The system's error number, if a system call failed.
 
     Libraries written in Rust give it only in words, as "(os error 28)"; torch.save hides it behind an error of its own.
     """

@@ -24,7 +24,7 @@ ABSURD = {
     "type_vocab_size": (True, "a whole number from 1 to"),
     "layer_norm_eps": (float("nan"), "a number above 0"),
     "initializer_range": (10**400, "a number above 0"),
-    "hidden_dropout_prob": (10**400, "a number from 0 to below 1"),
+    "hidden_dropout_prob": (10**400, "a number of at least 0 and below 1"),
     "hidden_act": (["gelu"] * 1000, "one of gelu"),
     "pad_token_id": (10**300, "a whole number from 0"),
     "model_type": ("bert" * 10**5, "are not supported"),
@@ -50,7 +50,7 @@ def test_a_decoder_with_an_encoder_of_its_own(refuse: Refuse, folder: Path, read
     decoder = {"model_type": model_type, "encoder": {"model_type": "vit"}, "decoder": {"model_type": "gpt2"}}
     composed = {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "vit"}, "decoder": decoder}
     (folder / "config.json").write_text(json.dumps(composed))
-    assert '"decoder" is no decoder that stands alone' in refuse(reader, folder)
+    assert '"decoder" is not a decoder' in refuse(reader, folder)
 
 
 def test_models_within_models_have_an_end() -> None:
@@ -59,7 +59,7 @@ def test_models_within_models_have_an_end() -> None:
     for _ in range(5000):
         config = {"model_type": "vision-encoder-decoder", "encoder": config}
     where = Path("config.json")
-    with pytest.raises(CheckpointError, match=r"config\.json: holds models within models without end"):
+    with pytest.raises(CheckpointError, match=r"config\.json: nests models inside models too deeply"):
         read_architecture(family_of(config, where), config, where)
 
 
@@ -76,7 +76,7 @@ def test_each_problem_is_said_once_and_not_its_consequences(ask: Ask, folder: Pa
     (folder / "config.json").write_text(json.dumps(config | {"hidden_dropout_prob": 7, "num_attention_heads": 0}))
     message = ask("classifier", folder).message
     assert "config.json: 2 problems:" in message
-    assert "does not divide" not in message
+    assert "is not divisible" not in message
 
 
 @pytest.mark.parametrize("key", ["num_hidden_layers", "vocab_size", "intermediate_size"])

@@ -78,7 +78,7 @@ ODD_PIECES: dict[str, tuple[Callable[[ModelProto], object], str]] = {
         "its table of characters is damaged",
     ),
     "a table with another's texts": (lambda it: table(it, own_table(it) + b"\xff\0"), "is not a usable SentencePiece"),
-    "words": (lambda it: setattr(it.trainer_spec, "model_type", 3), "only unigram models and byte pairs"),
+    "words": (lambda it: setattr(it.trainer_spec, "model_type", 3), "only unigram and BPE models"),
     "nothing unknown": (lambda it: it.pieces.pop(0), "lacks <unk>"),
 }
 
@@ -109,7 +109,7 @@ def test_an_odd_sentencepiece_model_is_refused(refuse: Refuse, tmp_path: Path, p
 def test_a_special_token_without_letters_is_refused(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("[UNK]\n\n:\n[SEP]\n")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "cls_token": ":"}')
-    assert "special tokens cannot stand around texts" in refuse("tokenizer", tmp_path)
+    assert "special tokens cannot be put around texts" in refuse("tokenizer", tmp_path)
 
 
 def test_a_panic_of_a_library_is_an_error_of_its_file() -> None:

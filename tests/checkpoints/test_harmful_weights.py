@@ -45,7 +45,7 @@ def test_code_in_a_pickle_is_not_run(refuse: Refuse, folder: Path, tmp_path: Pat
         (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": {"extra": "evil.bin"}}))
     message = refuse("classifier", folder)
     assert f"{file.name} is truncated, or holds something other than plain tensors, which is refused because" in message
-    assert "take a safetensors version" in message
+    assert "use a safetensors version" in message
     assert not (tmp_path / "harm").exists()
     torch.load(file, weights_only=False) if form != "pickle" else pickle.loads(file.read_bytes())
     assert (tmp_path / "harm").exists()  # it would have
@@ -76,7 +76,7 @@ def test_a_zip_bomb_is_not_unpacked(refuse: Refuse, folder: Path, as_pickle: Cal
     file = as_pickle()
     rezip(file, lambda name, data: bytes(2**29) if name.endswith("/data/0") else data, zipfile.ZIP_DEFLATED)
     assert file.stat().st_size < 2**20
-    assert "is not a whole PyTorch file (it is a compressed archive)" in refuse("classifier", folder)
+    assert "is not a complete PyTorch file (it is a compressed archive)" in refuse("classifier", folder)
 
 
 @pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
@@ -97,19 +97,19 @@ def test_a_storage_that_claims_more_than_the_file_holds(
     assert answer.megabytes < 30
     # In a ZIP, the file is mapped and the claim ends where the file does: all the numbers that are used are there.
     assert answer.kind == ("read" if zipped else "CheckpointError"), answer
-    assert zipped or "pytorch_model.bin is not a whole PyTorch file" in answer.message
+    assert zipped or "pytorch_model.bin is not a complete PyTorch file" in answer.message
 
 
 def test_a_storage_that_is_cut_off(refuse: Refuse, folder: Path, as_pickle: Callable[..., Path]) -> None:
     file = as_pickle(zzz=torch.ones(2**20))
     rezip(file, lambda name, data: data[:4] if len(data) == 2**22 else data)
-    assert "pytorch_model.bin is not a whole PyTorch file" in refuse("classifier", folder)
+    assert "pytorch_model.bin is not a complete PyTorch file" in refuse("classifier", folder)
 
 
 def test_a_damaged_table_of_a_zip(refuse: Refuse, folder: Path, as_pickle: Callable[..., Path]) -> None:
     file = as_pickle()
     file.write_bytes(file.read_bytes().replace(b"PK\x01\x02", b"PK\x01\x00", 1))
-    assert "pytorch_model.bin is not a whole PyTorch file" in refuse("classifier", folder)
+    assert "pytorch_model.bin is not a complete PyTorch file" in refuse("classifier", folder)
 
 
 @pytest.mark.parametrize("end", [b"X\x01", b"K", b"h\xf0.", b"0.", b"(t."], ids=repr)
@@ -189,7 +189,7 @@ LYING = {
 def test_a_header_that_lies_is_refused(refuse: Refuse, folder: Path, lie: str) -> None:
     (folder / "model.safetensors").write_bytes(LYING[lie])
     message = refuse("classifier", folder)
-    assert "model.safetensors is not a whole safetensors file" in message
+    assert "model.safetensors is not a complete safetensors file" in message
     assert "fetch it again" in message
 
 
@@ -210,7 +210,7 @@ def test_a_shard_of_an_impossible_name(refuse: Refuse, folder: Path, name: str) 
 
 def test_a_damaged_tensor_with_such_a_name(refuse: Refuse, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(written({"y" * 10**6: entry([17])}))
-    assert "model.safetensors is not a whole safetensors file" in refuse("classifier", folder)
+    assert "model.safetensors is not a complete safetensors file" in refuse("classifier", folder)
 
 
 def test_very_many_unknown_weights_stay_one_sentence(refuse: Refuse, folder: Path) -> None:

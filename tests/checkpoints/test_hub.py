@@ -173,7 +173,7 @@ def test_a_file_that_is_listed_and_not_there_is_said_and_leaves_nothing_half(hub
     hub.vanished.add("model.safetensors")
     [[status, message]] = ask(hub.url, ["owner/tiny"])
     assert status == "error"
-    assert "the hub lists model.safetensors and does not have it. Try again later" in message
+    assert "the hub lists model.safetensors but does not have it. Try again later" in message
     assert "\n" not in message
     assert ask(hub.url, ["owner/tiny"], HF_HUB_OFFLINE="1")[0][0] == "error"
     hub.vanished.clear()
@@ -189,8 +189,10 @@ def test_a_wrong_checksum_is_said_and_the_next_run_fetches_the_file_anew(
     hub.corrupt.add("model.safetensors")
     [[status, message]] = ask(hub.url, ["owner/tiny"])
     assert status == "error", message
-    assert message.startswith(f"owner/tiny: model.safetensors: not what the hub ({hub.url}) offers (wrong checksum)")
-    assert "Run the same command again to fetch it anew" in message
+    assert message.startswith(
+        f"owner/tiny: model.safetensors: not the file that the hub ({hub.url}) offers (wrong checksum)"
+    )
+    assert "Run the same command again to download it" in message
     assert "\n" not in message
     weights = (folder / "model.safetensors").read_bytes()
     assert not [
@@ -268,12 +270,12 @@ def test_a_folder_is_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("model", "words"),
     [
-        ("./modle", "there is no such folder, and it is no hub name (owner/name). Did you mean model?"),
-        ("a/b/c", "there is no such folder, and it is no hub name"),
-        ("owner/na me", "it is no hub name"),
+        ("./modle", "there is no such folder, and it is not a hub name (owner/name). Did you mean model?"),
+        ("a/b/c", "there is no such folder, and it is not a hub name"),
+        ("owner/na me", "it is not a hub name"),
         ("", "No model is given"),
-        ("../other", "it is no hub name"),
-        ("model/config.json", "is a file. Give the folder that it lies in: model."),
+        ("../other", "it is not a hub name"),
+        ("model/config.json", "is a file. Give the folder that contains it: model."),
         ("owner/name@main", "the name asks for revision main, the setting for v2"),
     ],
 )

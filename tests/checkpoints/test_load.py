@@ -184,7 +184,7 @@ def test_dropout_can_be_overridden(folder: Path) -> None:
     [
         ({"architectures": ["BertModel"]}, ("classifier",), "is not a classifier: it has no classification head"),
         ({"architectures": ["BertForTokenClassification"]}, (), "it was saved as BertForTokenClassification"),
-        ({"problem_type": "regression"}, (), "its head gives one number (regression), not classes"),
+        ({"problem_type": "regression"}, (), "its head predicts one number (regression), not classes"),
     ],
 )
 def test_what_is_no_classifier_can_be_trained_but_not_used(
@@ -228,7 +228,7 @@ def test_missing_unknown_and_misshapen_weights_are_listed_together(folder: Path)
 
     edit_weights(folder, damage)
     message = refusal(folder)
-    assert "2 problems" in message
+    assert "3 problems" in message
     assert (
         "5 of 41 weights are missing: bert.encoder.layer.{0–1}.attention.self.query.weight, "
         "bert.encoder.layer.{0–1}.attention.self.query.bias, bert.encoder.layer.1.output.dense.bias. Fetch"
@@ -258,7 +258,7 @@ def test_numbers_that_are_not_finite_are_refused(folder: Path, number: float) ->
         return weights
 
     edit_weights(folder, damage)
-    assert "weights hold NaN or infinity: bert.encoder.layer.0.attention.self.key.weight" in refusal(folder)
+    assert "weights contain NaN or infinity: bert.encoder.layer.0.attention.self.key.weight" in refusal(folder)
 
 
 def test_every_wrong_setting_is_listed(folder: Path) -> None:
@@ -284,12 +284,12 @@ def test_every_wrong_setting_is_listed(folder: Path) -> None:
 
 def test_a_decoder_is_no_classifier(folder: Path) -> None:
     edit_config(folder, is_decoder=True)
-    assert "this model (bert) writes text; classifying with it is not supported" in refusal(folder)
+    assert "this model (bert) generates text; classifying with it is not supported" in refusal(folder)
 
 
 def test_heads_must_divide_the_width(folder: Path) -> None:
     edit_config(folder, num_attention_heads=5)
-    assert '"hidden_size" 32 does not divide by "num_attention_heads" 5' in refusal(folder)
+    assert '"hidden_size" 32 is not divisible by "num_attention_heads" 5' in refusal(folder)
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_a_header_that_lies_about_sizes_is_refused(folder: Path) -> None:
     header = json.dumps({"a": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
     for claimed in (len(header), 2**60):
         file.write_bytes(claimed.to_bytes(8, "little") + header + b"\0" * 64)
-        assert "model.safetensors is not a whole safetensors file" in refusal(folder)
+        assert "model.safetensors is not a complete safetensors file" in refusal(folder)
 
 
 class Evil:
@@ -379,7 +379,7 @@ def test_a_zip_bomb_and_a_training_state_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     file = folder / "pytorch_model.bin"
     torch.save({"state_dict": weights, "epoch": 3}, file)
-    assert "is not a plain table of weights: state_dict, epoch is no dense tensor" in refusal(folder)
+    assert "is not a plain table of weights: state_dict, epoch is not a dense tensor" in refusal(folder)
     torch.save([1, 2], file)
     assert "holds a list, not named weights" in refusal(folder)
     torch.save(weights, file)

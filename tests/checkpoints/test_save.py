@@ -84,7 +84,7 @@ def test_a_model_that_was_changed_is_not_saved_with_holes(
     tmp_path: Path, pristine: Path, loaded: LoadedClassifier
 ) -> None:
     loaded.model.pooler = torch.nn.Identity()
-    with pytest.raises(ValueError, match="only a model in float can be saved"):
+    with pytest.raises(ValueError, match="only a float model can be saved"):
         save(tmp_path / "out", loaded, pristine)
     assert not (tmp_path / "out").exists()
 

@@ -56,7 +56,7 @@ def test_too_little_text_is_said() -> None:
 @pytest.fixture(scope="module")
 def tiny(review_texts: list[str]) -> tuple[LoadedClassifier, Tokenizer]:
     torch.manual_seed(3)
-    return new_classifier("scratch:tiny", "classification", review_texts, label_names=("bad", "good"), multi=False)
+    return new_classifier("scratch:tiny", "text_classification", review_texts, label_names=("bad", "good"), multi=False)
 
 
 def test_a_new_classifier_is_drawn_by_the_rule(
@@ -75,7 +75,9 @@ def test_a_new_classifier_is_drawn_by_the_rule(
             assert weight.std().item() == pytest.approx(0.02, rel=6 / math.sqrt(weight.numel())), name
             assert abs(weight.mean().item()) < 0.02 * 6 / math.sqrt(weight.numel()), name
     torch.manual_seed(3)
-    again, _ = new_classifier("scratch:tiny", "classification", review_texts, label_names=("bad", "good"), multi=False)
+    again, _ = new_classifier(
+        "scratch:tiny", "text_classification", review_texts, label_names=("bad", "good"), multi=False
+    )
     for name, weight in loaded.model.state_dict().items():
         assert torch.equal(again.model.state_dict()[name], weight), name
 
@@ -146,6 +148,6 @@ def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[in
 
 def test_an_unknown_size_is_refused(review_texts: list[str]) -> None:
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
-        new_classifier("scratch:smal", "classification", review_texts, label_names=("a", "b"), multi=False)
+        new_classifier("scratch:smal", "text_classification", review_texts, label_names=("a", "b"), multi=False)
     with pytest.raises(CheckpointError, match=r"scratch:smal: unknown size.*Did you mean scratch:small"):
         new_image_processor("scratch:smal", 28)

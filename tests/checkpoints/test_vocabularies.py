@@ -170,7 +170,7 @@ def test_the_side_that_is_cut_is_read(name: str, tmp_path: Path, train: Callable
 
 def test_settings_that_are_not_supported_are_refused(tmp_path: Path, train: Callable[..., bytes]) -> None:
     two_model_folder(tmp_path, "MarianTokenizer", train, sp_model_kwargs={"enable_sampling": True})
-    with pytest.raises(CheckpointError, match=r'"sp_model_kwargs" is .*: the same text would not always be cut'):
+    with pytest.raises(CheckpointError, match=r'"sp_model_kwargs" is .*: the same text would not always be tokenised'):
         load_tokenizer(tmp_path)
     one_model_folder(tmp_path, "XLMRobertaTokenizer", train, split_special_tokens=True)
     with pytest.raises(CheckpointError, match='"split_special_tokens" is true'):
@@ -279,7 +279,7 @@ def test_what_a_folder_adds_to_models_beside_a_vocabulary(
         load_tokenizer(tmp_path)
     decoder = {"0": {"content": "<s>", "special": True, "lstrip": True}}
     two_model_folder(tmp_path, name, train, added_tokens_decoder=decoder)
-    with pytest.raises(CheckpointError, match="the added token '<s>' should be cut"):
+    with pytest.raises(CheckpointError, match="the added token '<s>' should match inside words"):
         load_tokenizer(tmp_path)
 
 
@@ -345,16 +345,16 @@ def test_a_language_that_is_not_known_is_refused(tmp_path: Path, train: Callable
     one_model_folder(tmp_path, "MBartTokenizer", train)
     with pytest.raises(CheckpointError, match=r'does not know the language "de_CH"\. Did you mean de_DE'):
         load_tokenizer(tmp_path, language="de_CH")
-    with pytest.raises(CheckpointError, match=r"say which language it shall write: ar_AR, .* or another of its 25"):
+    with pytest.raises(CheckpointError, match=r"name the target language: ar_AR, .* or another of its 25"):
         load_tokenizer(tmp_path, side="target")
     one_model_folder(tmp_path, "T5Tokenizer", train)
-    with pytest.raises(CheckpointError, match='marks no languages; leave "de" out'):
+    with pytest.raises(CheckpointError, match='marks no languages; omit "de"'):
         load_tokenizer(tmp_path, language="de")
 
 
 def test_the_class_is_found_without_being_named(tmp_path: Path, train: Callable[..., bytes]) -> None:
     (tmp_path / "spiece.model").write_bytes(train(**ZERO_PAD))
-    with pytest.raises(CheckpointError, match=r"does not say its class.*Save it as tokenizer\.json"):
+    with pytest.raises(CheckpointError, match=r"does not name its class.*Save it as tokenizer\.json"):
         load_tokenizer(tmp_path)
     (tmp_path / "config.json").write_text('{"model_type": "mt5", "vocab_size": 1300}')
     assert load_tokenizer(tmp_path).id_of("<extra_id_0>") == 1299
@@ -393,5 +393,5 @@ def test_a_damaged_file_is_named(
     with pytest.raises(CheckpointError, match=message):
         load_tokenizer(tmp_path, side="target")
     (tmp_path / file).unlink()
-    with pytest.raises(CheckpointError, match=rf"neither tokenizer\.json is there nor {file}"):
+    with pytest.raises(CheckpointError, match=rf"neither tokenizer\.json nor {file}"):
         load_tokenizer(tmp_path)

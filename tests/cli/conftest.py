@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from headway.cli.main import run
+
 REVIEWS = Path(__file__).parents[2] / "src" / "headway" / "samples" / "reviews.csv.gz"
 COMMAND = [sys.executable, "-m", "headway"]
 
@@ -55,6 +57,24 @@ def start_headway() -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
+
+
+@pytest.fixture
+def headway_here(capsys, monkeypatch) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The same in this process, which has loaded the libraries already: for commands that read no pipe."""
+
+    def call(*words: object) -> subprocess.CompletedProcess[str]:
+        monkeypatch.setattr(sys, "argv", ["headway", *map(str, words)])
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as ending:
+                run()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        output, errors = capsys.readouterr()
+        return subprocess.CompletedProcess(words, int(ending.value.code or 0), output, errors)
+
+    return call
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from headway.evaluation.baselines import score_baseline
 from headway.evaluation.label_details import LabelDetails, Mistake, label_details
 from headway.evaluation.metrics import score
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 from headway.evaluation.record import Record, Scores, pack_details, unpack_details
 from headway.examples.checks.label_checks import Finding
 

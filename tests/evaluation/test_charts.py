@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from headway.evaluation.label_details import Bin
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 from headway.evaluation.record import Record, series
 from headway.evaluation.report.charts import curve_charts, curves_png
 from headway.evaluation.report.label_charts import balance_svg, confusion_svg, reliability_svg

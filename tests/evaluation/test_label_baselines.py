@@ -7,7 +7,7 @@ from headway.evaluation import label_baselines as module
 from headway.evaluation.baselines import score_baseline
 from headway.evaluation.label_baselines import LabelBaseline, linear_baseline, majority_baseline, tfidf_baseline
 from headway.evaluation.metrics import compute_metrics
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 
 GOOD, BAD = (
     ("a fine machine", "it works well, fine", "fine and quiet"),

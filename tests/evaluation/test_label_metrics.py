@@ -14,7 +14,7 @@ from headway.evaluation.intervals import interval
 from headway.evaluation.label_details import LabelDetails, Shown, find_mistakes, label_details
 from headway.evaluation.metrics import compute_metrics, paired_difference
 from headway.evaluation.metrics import score as score_statistics
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 from headway.evaluation.record import Interval, Scores
 from headway.examples.examples import Example
 
@@ -265,7 +265,7 @@ def test_rows_one_by_one_have_the_statistics_of_all_together(multi: bool):
     labels = [(), (0,), (0, 2), (1,), (0, 1, 2), (2,)] if multi else [0, 1, 2, 2, 1, 0]
     targets = np.array([[label in one for label in range(3)] for one in labels]) if multi else np.array(labels)
     metrics = LabelMetrics(names(3), multi)
-    rows = [metrics.statistics(answer, Example("", label=one)) for answer, one in zip(answers, labels, strict=True)]
+    rows = [metrics.statistics(answer, Example({"label": one})) for answer, one in zip(answers, labels, strict=True)]
     assert np.array_equal(np.stack(rows), metrics.statistics_of(targets, answers))
 
 

@@ -6,7 +6,7 @@ import pytest
 from headway.evaluation import narrative
 from headway.evaluation.label_details import Bin, LabelDetails, label_reservations
 from headway.evaluation.metrics import MetricInfo
-from headway.evaluation.metrics.labels import LabelMetrics
+from headway.evaluation.metrics.label_metrics import LabelMetrics
 from headway.evaluation.narrative import Verdict, lead_of
 from headway.evaluation.record import Baseline, Interval, Record, Scores, unpack_details
 from headway.evaluation.report.label_sections import read_reliability

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from headway.examples.text_keys import letters, words
 
 from headway.examples.checks.similarity import near_pairs
+from headway.examples.row_keys import letters, words
 
 
 def jaccard(one, other):

@@ -14,7 +14,8 @@ import torch
 from PIL import Image, ImageOps
 
 from headway.errors import DataError
-from headway.images.decoding import MAX_PIXELS, is_image_name, open_image, to_grey, to_rgb
+from headway.files import is_image_name
+from headway.images.decoding import MAX_PIXELS, open_image, to_grey, to_rgb
 from headway.images.processor import ImageProcessor
 
 ORIENTATION = 0x0112

@@ -16,9 +16,9 @@ import headway.images.loading
 from headway.batching.prefetch import map_ahead
 from headway.errors import DataError
 from headway.images.augmentation import Augmentation, row_generator
-from headway.images.cache import PixelCache
 from headway.images.decoding import open_image
 from headway.images.loading import load_pixels
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor, ShortestEdge
 
 PROCESSOR = ImageProcessor(kind="ViTImageProcessor", resize=(24, 32), mean=(0.5,) * 3, std=(0.25,) * 3)

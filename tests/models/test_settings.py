@@ -35,7 +35,7 @@ def test_the_keys_that_a_family_writes_say_all_that_it_reads(random_config: dict
         (
             "modernbert",
             {"hidden_size": 9, "num_attention_heads": 3},
-            '"hidden_size" 9 does not divide by 2 × "num_attention_heads" 3.',
+            '"hidden_size" 9 is not divisible by 2 × "num_attention_heads" 3.',
         ),
         ("t5", {"dense_act_fn": "softmax"}, '"dense_act_fn" is "softmax", but should be one of '),
     ],

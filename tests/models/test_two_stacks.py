@@ -99,7 +99,7 @@ def test_the_new_classifier_opens_in_transformers(writer_folder: Path, tmp_path:
 
 
 def test_a_classifier_is_no_writer(classifier_folder: Path) -> None:
-    with pytest.raises(CheckpointError, match="is a classifier: its head gives labels, not words"):
+    with pytest.raises(CheckpointError, match="is a classifier: its head predicts labels, not tokens"):
         load_language_model(classifier_folder)
 
 

@@ -13,8 +13,9 @@ import pytest
 
 from headway.errors import DataError
 from headway.examples.fields import find_columns
-from headway.examples.labels import find_labels
+from headway.examples.labels import learn_labels, read_labels
 from headway.sources.read import read
+from headway.tasks.classification.task import TextClassification
 
 GOOD = "text,label\n" + "".join(f"good number {i},{'pos' if i % 2 else 'neg'}\n" for i in range(30))
 
@@ -203,4 +204,4 @@ def test_folders_that_cannot_be_read(write):
 def test_a_csv_without_a_header_is_recognised_by_its_labels(write):
     table = read(write("rows.csv", "I love it,1\nI hate it,0\nso so,1\nvery good,0\n"))["train"]
     with pytest.raises(DataError, match=r"the first line seems to be an example already: '1'"):
-        find_labels(table, find_columns(table))
+        learn_labels(read_labels(table, find_columns(table, TextClassification.fields)["label"]))

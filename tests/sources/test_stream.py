@@ -37,7 +37,9 @@ def test_a_text_file_is_one_text_a_line_and_none_is_lost(write):
     ("content", "format", "rows"),
     [
         (b'{"text": "a"}\n{"text": "b"}\n', None, [{"text": "a"}, {"text": "b"}]),
-        (b"text,label\na,b\n", None, [{"text": "text,label"}, {"text": "a,b"}]),
+        (b"great, thanks\nnever again, sorry\n", None, [{"text": "great, thanks"}, {"text": "never again, sorry"}]),
+        (b"[sarcasm] great\n", None, [{"text": "[sarcasm] great"}]),
+        (b"text,label\na,b\n", "text", [{"text": "text,label"}, {"text": "a,b"}]),
         (b"text,label\na,b\n", "csv", [{"text": "a", "label": "b"}]),
         (b"{not json}\n", None, [{"text": "{not json}"}]),
         (gzip.compress(b"packed\n", mtime=0), None, [{"text": "packed"}]),
@@ -62,6 +64,39 @@ def test_a_row_of_a_pipe_is_answered_before_the_next_one_is_written(format, firs
         block = next(blocks)
         assert block.values("text", [0]) == ["two"]
         assert "row 2" in block.where(0)
+
+
+@pytest.mark.parametrize(
+    ("content", "row"),
+    [
+        (b"id,Review\n1,so good\n", {"id": "1", "Review": "so good"}),
+        (b"id\treview\n1\tso good\n", {"id": "1", "review": "so good"}),
+        (b"\xef\xbb\xbf id ; review \r\n1;so good\r\n", {"id": "1", "review": "so good"}),
+        (b'"review"\n"so, so good"\n', {"review": "so, so good"}),
+        (b"sep=;\nid;review\n1;so good\n", {"id": "1", "review": "so good"}),
+        (gzip.compress(b"id,review\n1,so good\n"), {"id": "1", "review": "so good"}),
+    ],
+    ids=["csv", "tsv", "semicolons", "one column", "Excel", "compressed"],
+)
+def test_a_table_in_a_pipe_is_known_by_its_header(content, row):
+    (table,) = stream(io.BytesIO(content), columns={"review"})
+    assert list(table.rows()) == [row]
+    assert "is read as a table with the columns" in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"id,words\n1,so good\n2,bad\n", "seems to be a table with the columns id,words.*--input-format csv"),
+        (b'[{"review": "a"}, {"review": "b"}]', "the pipe is one JSON document.*jq"),
+        (b'[\n  {"review": "a"}\n]\n', "one JSON document"),
+        (b'["a", "b"]\n', "one JSON document"),
+        (b'{\n  "review": ["a", "b"]\n}\n', "one JSON document"),
+    ],
+)
+def test_what_is_no_text_per_line_is_refused_with_the_way(content, message):
+    with pytest.raises(DataError, match=message):
+        rows_of(io.BytesIO(content), columns={"review"})
 
 
 def test_the_standard_input():

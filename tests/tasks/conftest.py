@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import headway
-from headway.tasks.classification import TextClassifier
+from headway.tasks.model import Model
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +18,12 @@ def tiny_model(tiny_bert, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def train_tiny(tiny_model, tmp_path_factory) -> Callable[..., TextClassifier]:
-    """`train_tiny(file, epochs=…)`: train the tiny model; the folder is `classifier.folder`."""
+def train_tiny(tiny_model, tmp_path_factory) -> Callable[..., Model]:
+    """`train_tiny(file, epochs=…)`: train the tiny model; its folder is `model.folder`."""
 
-    def train(data: Path, **settings: Any) -> TextClassifier:
+    def train(data: Path, **settings: Any) -> Model:
         chosen = {"epochs": 2, "learning_rate": 3e-3, "model": tiny_model, "quiet": True, **settings}
-        return headway.train(data, **{"output": tmp_path_factory.mktemp("run") / "model", **chosen})
+        return headway.train(data, **{"output": tmp_path_factory.mktemp("run") / "model", **chosen}).model
 
     return train
 

@@ -8,7 +8,6 @@ import torch
 
 import headway
 from headway.errors import CheckpointError, DataError, SettingsError, UserError
-from headway.examples.examples import Example
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +22,7 @@ def test_multi_label_from_lists(multi, tmp_path):
     assert set(answer.label) == {name for name, value in answer.probabilities.items() if value >= 0.5}
     multi.save(tmp_path / "model")
     tokenizer_config = json.loads((tmp_path / "model" / "tokenizer_config.json").read_text())
-    assert tokenizer_config["model_max_length"] == multi.engine.encoder.max_length
+    assert tokenizer_config["model_max_length"] == multi.loaded.encoder.max_length
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["problem_type"] == "multi_label_classification"
     again = headway.load(tmp_path / "model")
@@ -32,11 +31,12 @@ def test_multi_label_from_lists(multi, tmp_path):
 
 def test_pairs_of_texts(train_tiny, pairs_file, tmp_path):
     classifier = train_tiny(pairs_file, epochs=1)
-    assert classifier.columns.texts == ("sentence1", "sentence2")
+    assert classifier.columns["text"] + classifier.columns["text_pair"] == ("sentence1", "sentence2")
+    assert classifier.input_names == ("text", "text_pair")
     same, other = classifier.predict([("good phone", "good phone"), ("good phone", "a camera")])
     assert same.probabilities != other.probabilities
     assert set(same.probabilities) == {"other", "same"}
-    with pytest.raises(DataError, match=r"trained on pairs of texts \(sentence1 and sentence2\); 'alone' is one"):
+    with pytest.raises(DataError, match=r"trained on pairs \(text and text_pair\); 'alone' is a single text"):
         classifier.predict(["alone"])
     classifier.save(tmp_path / "model")
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
@@ -50,19 +50,23 @@ def test_pairs_of_texts(train_tiny, pairs_file, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
-    [(3.5, "not float: 3.5"), (("one", None), "not tuple"), ("a \ud83d", "lone surrogate"), (("a", "\udcff"), "Mend")],
+    ("text", "error", "words"),
+    [
+        (3.5, TypeError, "not float: 3.5"),
+        (3, TypeError, "not int: 3"),
+        (("one", None), TypeError, "not tuple"),
+        ("a \ud83d", DataError, "unpaired surrogate. Fix the text"),
+    ],
 )
-def test_what_is_no_text_is_refused(multi, text, words):
-    with pytest.raises(DataError, match=words):
+def test_what_is_no_text_is_refused(multi, text, error, words):
+    with pytest.raises(error, match=words):
         multi.predict([text])
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(multi, review_texts):
     texts = [*review_texts[:40], "", "x" * 3000]
-    examples = [Example(text) for text in texts]
-    together = multi.probabilities(examples)
-    alone = np.concatenate([multi.probabilities([example]) for example in examples])
+    together = multi.predict_proba(texts)
+    alone = np.concatenate([multi.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(together, alone, atol=1e-6, rtol=0)
 
 
@@ -76,7 +80,7 @@ def test_streams_keep_their_order_whatever_the_chunk(multi, review_texts):
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(train_tiny, pairs_file):
     first, second, other = (train_tiny(pairs_file, epochs=1, seed=seed) for seed in (1, 1, 2))
-    weights = [model.engine.model.state_dict() for model in (first, second, other)]
+    weights = [model.loaded.network.state_dict() for model in (first, second, other)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     assert not all(torch.equal(weights[0][name], weights[2][name]) for name in weights[0])
 
@@ -94,13 +98,13 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(train_tiny, p
 )
 def test_settings_that_change_the_way_still_arrive(train_tiny, pairs_file, settings):
     classifier = train_tiny(pairs_file, **{"epochs": 1, **settings})
-    assert np.isfinite(classifier.probabilities([Example("a", "b")])).all()
+    assert np.isfinite(classifier.predict_proba([("a", "b")])).all()
 
 
 def test_micro_batches_change_nothing_but_memory(train_tiny, pairs_file):
     still = {"dropout": 0.0, "attention_dropout": 0.0, "head_dropout": 0.0, "epochs": 1, "learning_rate": 1e-4}
-    whole = train_tiny(pairs_file, **still).engine.model.state_dict()
-    parts = train_tiny(pairs_file, micro_batches=5, **still).engine.model.state_dict()
+    whole = train_tiny(pairs_file, **still).loaded.network.state_dict()
+    parts = train_tiny(pairs_file, micro_batches=5, **still).loaded.network.state_dict()
     for name, weight in whole.items():
         torch.testing.assert_close(weight, parts[name], atol=2e-5, rtol=0, msg=name)
 
@@ -109,7 +113,7 @@ def test_frozen_blocks_are_those_of_the_checkpoint(train_tiny, pairs_file, tiny_
     from safetensors.torch import load_file
 
     before = load_file(tiny_model / "model.safetensors")
-    after = train_tiny(pairs_file, epochs=1, freeze_layers=1).engine.model.state_dict()
+    after = train_tiny(pairs_file, epochs=1, freeze_layers=1).loaded.network.state_dict()
     name = "bert.embeddings.word_embeddings.weight"
     assert torch.equal(before[name], after["encoder.embeddings.token.weight"])
     top = "bert.encoder.layer.1.intermediate.dense.weight"
@@ -126,12 +130,12 @@ def test_int8_answers_nearly_the_same_on_real_weights(minilm_folder, review_text
     save_classifier(
         tmp_path, loaded.model, config=loaded.config, label_names=["a", "b"], multi=False, tokenizer=minilm_folder
     )
-    examples = [Example(text) for text in review_texts[:100]]
-    exact = headway.load(tmp_path).probabilities(examples)
+    texts = review_texts[:100]
+    exact = headway.load(tmp_path).predict_proba(texts)
     small = headway.load(tmp_path, precision="int8")
-    quantized = small.probabilities(examples)
+    quantized = small.predict_proba(texts)
     assert np.abs(exact - quantized).mean() < 0.02
-    alone = small.probabilities(examples[40:60])
+    alone = small.predict_proba(texts[40:60])
     assert np.abs(alone - quantized[40:60]).max() < 1e-3  # whatever texts stand beside them
     assert not np.array_equal(exact, quantized)
     with pytest.raises(UserError, match="float32"):
@@ -160,8 +164,3 @@ def test_impossible_wishes_are_refused_before_anything_is_written(
     with pytest.raises(error, match=message):
         train_tiny(pairs_file, output=tmp_path / "out", **settings)
     assert not (tmp_path / "out" / "headway").exists()
-
-
-def test_predict_refuses_what_is_no_text(multi):
-    with pytest.raises(DataError, match="int"):
-        multi.predict([3])

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.recipes import training
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from headway.errors import TrainingError
-from headway.settings import Settings
 from headway.training.loop import planned_steps, train
 from headway.training.state import StateFolder
 
@@ -16,7 +16,7 @@ from headway.training.state import StateFolder
 def run(job, folder: Path, **settings):
     events = []
     chosen = {"epochs": 2, "learning_rate": 0.05, "save_minutes": 100, **settings}
-    progress = train(job, Settings(**chosen), StateFolder(folder), [events.append])
+    progress = train(job, training(**chosen), StateFolder(folder), [events.append])
     return progress, events
 
 
@@ -90,7 +90,7 @@ def test_training_that_stays_non_finite_stops_with_a_remedy(make_job, tmp_path):
 def test_a_long_run_that_stays_non_finite_ends_at_the_next_reading(make_job, tmp_path):
     job = make_job(steps=100_000, poison=frozenset(range(100_000)))
     done = []
-    settings = Settings(epochs=1, save_minutes=100)
+    settings = training(epochs=1, save_minutes=100)
     with pytest.raises(TrainingError, match="up to step 25 "):
         train(job, settings, StateFolder(tmp_path), [], on_step=lambda step, speed: done.append(step))
     assert len(done) < 1000
@@ -136,7 +136,7 @@ def test_an_ordinary_step_reads_nothing_on_the_host(make_job, tmp_path, micro_ba
     with reads, reads.operations:
         train(
             job,
-            Settings(epochs=1, save_minutes=100),
+            training(epochs=1, save_minutes=100),
             StateFolder(tmp_path),
             [],
             on_step=lambda step, speed: counts.append(reads.count),
@@ -156,7 +156,7 @@ def test_an_ordinary_step_never_waits_for_the_gpu(make_job, tmp_path):
         torch.cuda.set_sync_debug_mode("error" if step > 3 and (step + 1) % 3 else "default")
 
     try:
-        train(job, Settings(epochs=1, save_minutes=100), StateFolder(tmp_path), [], on_step=watch)
+        train(job, training(epochs=1, save_minutes=100), StateFolder(tmp_path), [], on_step=watch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 
@@ -192,7 +192,7 @@ def test_without_patience_every_planned_step_is_done(make_job, tmp_path):
 
 @pytest.mark.parametrize("stop_after", [1, 5, 8, 11])
 def test_a_saved_state_continues_bit_for_bit(make_job, tmp_path, stop_after):
-    settings = Settings(epochs=2, learning_rate=0.05, save_minutes=0)
+    settings = training(epochs=2, learning_rate=0.05, save_minutes=0)
     straight = make_job()
     train(straight, settings, StateFolder(tmp_path / "a"), [])
 

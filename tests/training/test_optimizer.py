@@ -2,12 +2,12 @@ import copy
 
 import pytest
 import torch
+from tests.training.recipes import training
 
 from headway.errors import SettingsError
 from headway.models.classifier import Classifier
 from headway.models.config import ClassificationHeadConfig, ModelConfig, RelativePositions, StackConfig
 from headway.nn.packing import Packing
-from headway.settings import Settings
 from headway.training.optimizer import Optimizer, freeze
 
 
@@ -27,19 +27,19 @@ def group_of(optimizer, parameter):
 
 
 def test_matrices_decay_and_biases_and_norms_do_not(model):
-    optimizer = Optimizer(model, Settings(weight_decay=0.1))
+    optimizer = Optimizer(model, training(weight_decay=0.1))
     for name, parameter in model.named_parameters():
         assert group_of(optimizer, parameter)["weight_decay"] == (0.1 if parameter.ndim > 1 else 0.0), name
 
 
 def test_every_weight_is_trained_exactly_once(model):
-    optimizer = Optimizer(model, Settings())
+    optimizer = Optimizer(model, training())
     trained = [id(p) for g in optimizer.adamw.param_groups for p in g["params"]]
     assert sorted(trained) == sorted(id(p) for p in model.parameters())
 
 
 def test_layer_decay_slows_each_block_below_the_next(model):
-    optimizer = Optimizer(model, Settings(learning_rate=1.0, layer_decay=0.5))
+    optimizer = Optimizer(model, training(learning_rate=1.0, layer_decay=0.5))
     peaks = {
         "head": group_of(optimizer, model.classification_head.weight)["peak"],
         **{
@@ -89,7 +89,7 @@ def two_stacks() -> Classifier:
 
 
 def test_a_decoder_lies_above_its_encoder(two_stacks):
-    optimizer = Optimizer(two_stacks, Settings(learning_rate=1.0, layer_decay=0.5))
+    optimizer = Optimizer(two_stacks, training(learning_rate=1.0, layer_decay=0.5))
     peaks = {name: group_of(optimizer, weight)["peak"] for name, weight in two_stacks.named_parameters()}
     heights = {
         "encoder.embeddings.token.weight": 0,
@@ -130,7 +130,7 @@ def test_the_encoder_is_frozen_before_its_decoder(two_stacks):
     ],
 )
 def test_schedules_by_value(schedule, expected):
-    optimizer = Optimizer(torch.nn.Linear(1, 1), Settings(schedule=schedule, warmup_ratio=0.2, learning_rate=2.0))
+    optimizer = Optimizer(torch.nn.Linear(1, 1), training(schedule=schedule, warmup_ratio=0.2, learning_rate=2.0))
     rates = [optimizer.set_learning_rate(step, 10) / 2 for step in (0, 1, 2, 3, 6)]
     assert rates == pytest.approx(expected)
 
@@ -139,7 +139,7 @@ def test_schedules_by_value(schedule, expected):
 def test_steps_are_those_of_pytorchs_own_parts(model, max_grad_norm):
     """Looked-up rows, clipping in the update and kept buffers give what dense gradients and clip_grad_norm_ give."""
     reference = copy.deepcopy(model)
-    settings = Settings(max_grad_norm=max_grad_norm, learning_rate=1e-2, adam_eps=1e-3)  # keeps rounding small
+    settings = training(max_grad_norm=max_grad_norm, learning_rate=1e-2, adam_eps=1e-3)  # keeps rounding small
     optimizer = Optimizer(model, settings)
     plain = torch.optim.AdamW(
         [
@@ -175,7 +175,7 @@ def test_steps_are_those_of_pytorchs_own_parts(model, max_grad_norm):
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("first", [True, False], ids=["first step", "later step"])
 def test_a_refused_step_leaves_weights_moments_and_step_counts_bit_for_bit(model, bad, first):
-    optimizer = Optimizer(model, Settings())
+    optimizer = Optimizer(model, training())
     model.eval()
 
     def backward(factor):
@@ -205,7 +205,7 @@ def test_a_refused_step_leaves_weights_moments_and_step_counts_bit_for_bit(model
 
 def test_a_refused_step_leaves_nothing_behind(model):
     """A gradient that is cleared without a step must not leak into the next one."""
-    optimizer = Optimizer(model, Settings())
+    optimizer = Optimizer(model, training())
     model.eval()
     norms = []
     for ids in ([1, 2, 3], [4, 5, 6], [1, 2, 3]):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.training.recipes import training
 from torch import nn
 
-from headway.settings import Settings
 from headway.training.optimizer import Optimizer
 from headway.training.state import StateFolder, TrainState
 
@@ -37,7 +37,7 @@ def test_a_gpus_random_state_is_saved_and_put_back(
     monkeypatch.setattr(get, lambda: random)
     monkeypatch.setattr(put, restored.append)
     model = nn.Linear(2, 1)
-    optimizer = Optimizer(model, Settings())
+    optimizer = Optimizer(model, training())
     states.save(model, optimizer, TrainState(step=3))
     assert states.load(model, optimizer) == TrainState(step=3)
     assert str(restored) == str([random])
@@ -46,7 +46,7 @@ def test_a_gpus_random_state_is_saved_and_put_back(
 def test_a_removed_state_leaves_no_folder_unless_the_user_put_something_there(states: StateFolder) -> None:
     model = nn.Linear(2, 1)
     for kept in ([], ["notes.txt"]):
-        states.save(model, Optimizer(model, Settings()), TrainState())
+        states.save(model, Optimizer(model, training()), TrainState())
         states.save_best(model, 5)
         (states.folder / ".state.pt.a1b2_c3d.tmp").write_text("half a state")
         for name in kept:

@@ -102,7 +102,8 @@ class _Ragged:
             self._flat = np.concatenate(self._waiting) if self._waiting else self._flat
         else:
             self._spill()
-            self._flat = np.memmap(self._file, dtype=self._dtype, mode="r")
+            self._flat = np.asarray(np.memmap(self._file, dtype=self._dtype, mode="r"))
+            self._file.close()  # what is mapped stays until the store ends
         self._waiting.clear()
         self._offsets = np.frombuffer(self._ends, dtype=np.int64)
 
@@ -118,9 +119,9 @@ class _Ragged:
     def _spill(self) -> None:
         try:
             if self._file is None:
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the store
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed when all is written
             for sequence in self._waiting:
-                sequence.tofile(self._file)
+                self._file.write(sequence.data)  # numpy's own tofile does not tell when the disk is full
             self._file.flush()
         except OSError as error:
             raise HeadwayError(

@@ -1,9 +1,9 @@
-"""Whether what was downloaded is what the hub promised: its client, over plain HTTP, compares sizes only.
+"""Checks downloads against the hub's checksums: over plain HTTP, its client compares sizes only.
 
 In the hub's cache each file of a snapshot is a link to a blob, and the blob is named by its checksum: the SHA-256 of a
-large file (git-lfs), git's SHA-1 of a small one. A blob is read once, when it is first seen as it is now; a mark with
-its size and time then says so, in `checked/` beside the client's own folders. So nothing stays unchecked that another
-program downloaded or that a crash left, and no start reads gigabytes twice.
+large file (git-lfs), git's SHA-1 of a small one. A blob is read once; a mark with its size and time then
+says so, in `checked/` beside the client's own folders. So nothing stays unchecked that another program downloaded or
+that a crash left, and no start reads gigabytes twice.
 """
 
 import hashlib
@@ -21,8 +21,8 @@ _CHECKSUM = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 def remove_damaged(snapshot: Path) -> list[str]:
     """Check the files of a snapshot, and remove those that are not what the hub promised: the next download gets them.
 
-    Files that are no links to a checksum are let be: those of a cache on a disk without links, and those of a mirror
-    that names them otherwise. So is a cache that may not be written, because nothing was downloaded into it.
+    Files that are not links to a checksum are skipped: those of a cache on a disk without links, and those of a mirror
+    that names them differently. So is a read-only cache, because nothing was downloaded into it.
 
     Args:
         snapshot: A folder `snapshots/COMMIT` of the hub's cache.

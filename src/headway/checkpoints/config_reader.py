@@ -1,4 +1,4 @@
-"""`config.json`: read whole or refused whole, with everything that is wrong said at once."""
+"""`config.json`: read completely or refused, with everything that is wrong reported at once."""
 
 import json
 import math
@@ -41,7 +41,7 @@ def checkpoint_error(where: Path | str, problems: Sequence[str]) -> CheckpointEr
 
 
 class ConfigReader:
-    """Takes typed values out of a `config.json` and remembers all that is wrong, to say it at once.
+    """Takes typed values out of a `config.json` and collects everything that is wrong, to report it at once.
 
     A key that is missing, or null, has its default: older checkpoints leave out what newer versions added.
     """
@@ -60,13 +60,13 @@ class ConfigReader:
     def width(
         self, key: str, default: int, heads_key: str, default_heads: int, *, paired: bool = False
     ) -> tuple[int, int]:
-        """The width of a model and its number of attention heads, which divides it; `paired`, into even widths."""
+        """The width of a model and its number of attention heads, which divides it; if `paired`, into even widths."""
         wrong = len(self.problems)
         d_model = self.size(key, default, most=2**16)
         num_heads = self.size(heads_key, default_heads, most=2**12)
         if d_model % (num_heads * (2 if paired else 1)) and len(self.problems) == wrong:
             twice = "2 × " if paired else ""
-            self.problems.append(f'"{key}" {d_model} does not divide by {twice}"{heads_key}" {num_heads}.')
+            self.problems.append(f'"{key}" {d_model} is not divisible by {twice}"{heads_key}" {num_heads}.')
         return d_model, num_heads
 
     def index(self, key: str, default: int) -> int:
@@ -74,22 +74,22 @@ class ConfigReader:
         return self.size(key, default, most=2**24, least=0)
 
     def first_index(self, key: str, default: int) -> int:
-        """The same, or the first of a list of them: what is written may end in several ways."""
+        """The same, or the first of a list of them: generated text may end in several ways."""
         value = self._get(key, default)
         reader = ConfigReader({key: value[0] if isinstance(value, list) and value else value})
         reader.problems = self.problems
         return reader.index(key, default)
 
     def share(self, key: str, default: float) -> float:
-        """A number from 0 to below 1."""
-        return self._number(key, default, 0.0, 1.0, "a number from 0 to below 1")
+        """A number of at least 0 and below 1."""
+        return self._number(key, default, 0.0, 1.0, "a number of at least 0 and below 1")
 
     def positive(self, key: str, default: float) -> float:
-        """A finite number above 0, also for whole numbers that no float holds."""
+        """A finite number above 0; whole numbers that no float holds are refused too."""
         return self._number(key, default, math.ulp(0.0), sys.float_info.max, "a number above 0")
 
     def numbers(self, key: str, default: float, length: int, *, above: float = -math.inf) -> tuple[float, ...]:
-        """`length` finite numbers above `above`; or one, which then stands for all of them."""
+        """`length` finite numbers above `above`; or one, which then counts for all of them."""
         value = self._get(key, default)
         items = value if isinstance(value, list) else [value] * length
         numbers = tuple(float(item) for item in items if _is_finite(item) and item > above)
@@ -115,7 +115,7 @@ class ConfigReader:
         return self.flag(key, False) if key in self.config else None
 
     def activation(self, key: str, default: str) -> Activation:
-        """An activation, by one of the names that it has in these files."""
+        """An activation, by one of its names in these files."""
         return self.choice(key, default, ACTIVATIONS)
 
     def listed(self, key: str, default: list[str], length: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""A family of models: how its configuration reads as settings, and how its weights are called."""
+"""A family of models: how its configuration maps to settings, and what its weights are called."""
 
 import difflib
 import importlib
@@ -24,14 +24,14 @@ __all__ = ["Family", "Size", "all_families", "family_of", "read_architecture", "
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How large a model from scratch shall be."""
+    """The size of a model from scratch."""
 
     num_layers: int
     """Of each stack."""
     d_model: int
     num_heads: int
     vocabulary_size: int = 0
-    """Tokens at most, of a model of texts; texts that do not give so many make fewer."""
+    """Maximum size of the vocabulary of a text model; little text gives fewer tokens."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,13 +54,13 @@ class Family:
     """How the ecosystem's class of a classifier ends; a function where that depends on the settings."""
 
     generative: str = "ForConditionalGeneration"
-    """How the ecosystem's class of a model that writes ends."""
+    """How the ecosystem's class of a generative model ends."""
 
     fixed: Callable[[ModelConfig], dict[str, Tensor]] = lambda _: {}
-    """Tensors that the format holds although no number in them is learned, or none of them is used."""
+    """Tensors that the format holds although their values are not learned, or not used."""
 
     image_processor: Mapping[str, Any] | None = None
-    """For models of images: what `preprocessor_config.json` means where it leaves keys out, by the same keys."""
+    """For image models: what `preprocessor_config.json` means where it leaves keys out, by the same keys."""
 
     base: str = ""
     """The module that a classifier's names begin with and that a bare encoder's lack; wanted only of an encoder that
@@ -73,12 +73,12 @@ class Family:
     """The part of a composed model's `config.json` whose family says which tokenizer is usual."""
 
     from_scratch: Mapping[str, Callable[[Size, Tokenizer], dict[str, Any]]] = field(default_factory=dict)
-    """The tasks whose models from scratch take its shape: a size and what cuts its texts → the keys of `config.json`
-    that have no default."""
+    """The tasks whose models from scratch take its shape: a size and its tokenizer's vocabulary → the keys of
+    `config.json` that have no default."""
 
     from_scratch_images: Callable[[Size, PatchConfig], dict[str, Any]] | None = None
-    """For the family whose shape image classifiers from scratch take: a size and what the images are cut into → the
-    keys of `config.json` that have no default."""
+    """For the family whose shape image classifiers from scratch take: a size and the patches of an image → the keys of
+    `config.json` that have no default."""
 
     def class_name(self, model_type: str, architecture: ModelConfig) -> str:
         """The ecosystem's class of a model that is built: it has one head."""
@@ -139,7 +139,7 @@ def read_architecture(family: Family, config: Mapping[str, Any], where: Path) ->
     try:
         architecture = family.architecture(reader)
     except RecursionError:
-        raise CheckpointError(f"{where}: holds models within models without end. Choose another model.") from None
+        raise CheckpointError(f"{where}: nests models inside models too deeply. Choose another model.") from None
     if reader.problems:
         raise checkpoint_error(where, reader.problems)
     return architecture

@@ -32,7 +32,7 @@ _PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin", "pytorch_model.bin.
 
 
 def locate(model: str | Path, revision: str | None = None) -> Path:
-    """The folder of a model, downloaded if need be.
+    """The folder of a model, downloaded if needed.
 
     A folder that exists is itself. `minilm` is the real all-MiniLM-L6-v2 from the installed package, or from the hub
     where the package is not installed. Anything else is a hub name, `owner/name` or `owner/name@revision`, and comes
@@ -48,14 +48,14 @@ def locate(model: str | Path, revision: str | None = None) -> Path:
     """
     text = str(model)
     if not text.strip():
-        raise CheckpointError("No model is given: write a model folder, a hub name (owner/name) or minilm.")
+        raise CheckpointError("No model is given: use a model folder, a hub name (owner/name) or minilm.")
     if text.startswith("scratch:"):
-        raise CheckpointError(f"{text}: is no model yet: train one (headway train DATA --model {text}).")
+        raise CheckpointError(f"{text}: is not a model yet: train one (headway train DATA --model {text}).")
     folder = Path(text).expanduser()
     if folder.is_dir():
         return folder
     if folder.is_file():
-        raise CheckpointError(f"{text}: is a file. Give the folder that it lies in: {folder.parent}.")
+        raise CheckpointError(f"{text}: is a file. Give the folder that contains it: {folder.parent}.")
     if text == _MINILM:
         return _packaged_minilm() or _download(_MINILM_NAME, revision)
     name, _, at = text.partition("@")
@@ -63,7 +63,7 @@ def locate(model: str | Path, revision: str | None = None) -> Path:
         raise CheckpointError(f"{text}: the name asks for revision {at}, the setting for {revision}. Give one of them.")
     if not _HUB_NAME.fullmatch(name) or ".." in name or "--" in name:
         raise CheckpointError(
-            f"{text}: there is no such folder, and it is no hub name (owner/name).{_near_folder(folder)}"
+            f"{text}: there is no such folder, and it is not a hub name (owner/name).{_near_folder(folder)}"
         )
     return _download(name, at or revision)
 
@@ -108,8 +108,8 @@ def _fetch(name: str, revision: str | None, patterns: tuple[str, ...]) -> Path:
     damaged = remove_damaged(folder)
     if damaged:
         raise CheckpointError(
-            f"{name}: {', '.join(damaged)}: not what the hub ({_endpoint()}) offers (wrong checksum), and removed. Run "
-            "the same command again to fetch it anew; if it comes damaged again, the network or a proxy changes it."
+            f"{name}: {', '.join(damaged)}: not the file that the hub ({_endpoint()}) offers (wrong checksum); "
+            "removed. Run the same command again to download it; if that fails too, the network or a proxy changes it."
         )
     return folder
 
@@ -139,9 +139,9 @@ def _explain(error: Exception, name: str, revision: str | None) -> str:
         return f"{name}: the hub refuses access. If it is private or gated, {login}; if you are, renew the token."
     if isinstance(error, errors.EntryNotFoundError) and isinstance(error, errors.HfHubHTTPError):
         file = error.response.url.path.partition("/resolve/")[2].partition("/")[2]
-        return f"{name}: the hub lists {file} and does not have it. Try again later, or take another revision."
+        return f"{name}: the hub lists {file} but does not have it. Try again later, or take another revision."
     reason = reason_of(error).strip().partition("\n")[0] or type(error).__name__
-    return f"{name}: the download failed ({reason}). Run the same command again: it goes on where it stopped."
+    return f"{name}: the download failed ({reason}). Run the same command again: it continues where it stopped."
 
 
 def _whats_there(name: str, folder: Path) -> str:
@@ -152,7 +152,7 @@ def _whats_there(name: str, folder: Path) -> str:
         return "It is an adapter (LoRA): merge it into its base model first (peft's merge_and_unload)."
     try:
         files = HfApi().list_repo_files(name, revision=folder.name)
-    except Exception:  # this only adds to a message; without a network the message stands without it
+    except Exception:  # only a hint for the message, which can do without it
         return "Choose a model with model.safetensors."
     weights = [
         file for file in files if file.endswith((".h5", ".msgpack", ".onnx", ".gguf", ".bin", ".safetensors", ".ot"))

@@ -12,7 +12,7 @@ from headway.errors import CheckpointError, cut
 __all__ = ["StoredLabels", "is_classifier", "label_config", "read_labels"]
 
 _CLASSIFIERS = ("ForSequenceClassification", "ForImageClassification")
-"""What the names of the ecosystem's classes hold whose head tells classes apart."""
+"""What the names of the ecosystem's classification classes contain."""
 _MULTI = "multi_label_classification"
 _SINGLE = "single_label_classification"
 
@@ -24,7 +24,7 @@ class StoredLabels:
     names: tuple[str, ...]
     multi: bool
     obstacle: str | None
-    """Why the head, if there is one, does not tell classes apart; None where it does."""
+    """Why the head, if there is one, does not classify; None where it does."""
 
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
@@ -44,12 +44,12 @@ def read_labels(config: Mapping[str, Any], where: Path) -> StoredLabels:
     if kinds and not is_classifier(config):
         obstacle = f"it was saved as {', '.join(map(cut, kinds[:3]))}"
     elif config.get("problem_type") == "regression" or len(names) == 1:
-        obstacle = "its head gives one number (regression), not classes"
+        obstacle = "its head predicts one number (regression), not classes"
     return StoredLabels(names, config.get("problem_type") == _MULTI, obstacle)
 
 
 def label_config(names: Sequence[str], multi: bool) -> dict[str, Any]:
-    """The keys of `config.json` that say it again."""
+    """The keys of `config.json` that describe it."""
     return {
         "id2label": {str(index): name for index, name in enumerate(names)},
         "label2id": {name: index for index, name in enumerate(names)},

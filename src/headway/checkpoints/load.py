@@ -54,7 +54,7 @@ class LoadedClassifier:
     multi: bool
     """Whether several labels may be true at once."""
     fresh: tuple[str, ...]
-    """Names of our weights that the checkpoint does not have and that were drawn at random."""
+    """Names of our weights that the checkpoint does not have and that were randomly initialised."""
 
 
 def read_model_config(folder: Path) -> dict[str, Any]:
@@ -84,19 +84,19 @@ def load_classifier(
     allow_fresh_pooler: bool = True,
     input: Input = "text",
 ) -> LoadedClassifier:
-    """Read a classifier, or a base model that shall become one.
+    """Read a classifier, or a base model that is to become one.
 
     Without `label_names` the folder must hold a trained classifier, and its own labels are kept. With them, a head for
-    exactly these labels is reused (its rows put in the order asked for); otherwise the head starts fresh, from
-    PyTorch's default generator.
+    exactly these labels is reused (its rows put in the order asked for); otherwise the head is randomly
+    initialised from PyTorch's default generator.
 
     Args:
         folder: A model folder; see `headway.checkpoints.hub.locate`.
-        label_names: The labels that the model shall tell apart, in the order of its scores.
+        label_names: The labels of the model, in the order of its scores.
         multi: Whether several labels may be true at once; read from the folder when `label_names` is None.
-        dropouts: Shares to zero in training other than the checkpoint's; the arguments of `ModelConfig.with_dropout`.
-        allow_fresh_pooler: Whether a pooler that the checkpoint lacks may start fresh, with `label_names` given.
-        input: What it shall read.
+        dropouts: Dropout rates other than the checkpoint's; the arguments of `ModelConfig.with_dropout`.
+        allow_fresh_pooler: Whether a missing pooler may be randomly initialised, with `label_names` given.
+        input: What it reads.
 
     Raises:
         CheckpointError: The folder cannot be used; everything that is wrong with it is listed.
@@ -134,10 +134,10 @@ def load_classifier(
 
 
 def classifier_architecture(folder: Path, input: Input = "text") -> ModelConfig:
-    """The settings of a model that is to classify texts or images, read quickly: its weights are not looked at.
+    """The settings of a model that is to classify texts or images; its weights are not read.
 
     Raises:
-        CheckpointError: The folder is no model, or one that cannot classify such inputs.
+        CheckpointError: The folder is not a model, or one that cannot classify such inputs.
     """
     config, _, architecture = _read_settings(folder, None)
     _require_kind(folder, config, architecture, input)
@@ -158,7 +158,7 @@ class _WithoutDrawing(TorchFunctionMode):
 
 @dataclass(frozen=True)
 class LoadedLanguageModel:
-    """A model that writes, and what its folder says about it."""
+    """A generative model, and what its folder says about it."""
 
     model: LanguageModel
     family: str
@@ -168,7 +168,7 @@ class LoadedLanguageModel:
 
 
 def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = None) -> LoadedLanguageModel:
-    """Read a model that writes text.
+    """Read a generative model.
 
     Args:
         folder: A model folder; see `headway.checkpoints.hub.locate`.
@@ -183,13 +183,13 @@ def load_language_model(folder: Path, *, dropouts: Mapping[str, float] | None = 
     head = architecture.lm_head
     if architecture.decoder is None or head is None:
         raise CheckpointError(
-            f"{where}: this model ({config['model_type']}) does not write text. Choose one with a decoder, such as "
+            f"{where}: this model ({config['model_type']}) does not generate text. Choose one with a decoder, such as "
             "t5-small."
         )
     if is_classifier(config):
         raise CheckpointError(
-            f"{folder}: is a classifier: its head gives labels, not words, so it does not write text. Choose the model "
-            "that it was trained from, or another that writes."
+            f"{folder}: is a classifier: its head predicts labels, not tokens, so it does not generate text. Choose "
+            "the model that it was trained from, or another generative model."
         )
     architecture = architecture.generative()
     checkpoint = Checkpoint.read(folder, family.table(architecture), open_weights(folder))
@@ -209,7 +209,7 @@ def _read_settings(folder: Path, dropouts: Mapping[str, float] | None) -> tuple[
 
 
 def _is_tied(checkpoint: Checkpoint, architecture: ModelConfig) -> bool:
-    """Whether the matrix of the language head is the token embedding: a matrix of its own that differs says no."""
+    """Whether `lm_head` shares the matrix of the token embedding: a stored matrix that differs means no."""
     with torch.device("meta"):
         probe = torch.empty(1, 1)
     [head] = checkpoint.table.views("lm_head.weight", probe)
@@ -221,13 +221,13 @@ def _is_tied(checkpoint: Checkpoint, architecture: ModelConfig) -> bool:
 
 
 def empty_classifier(architecture: ModelConfig, num_labels: int) -> Classifier:
-    """A classifier that takes no memory yet: absurd sizes are noticed before they cost anything."""
+    """A classifier without memory allocated yet: absurd sizes are noticed before they cost anything."""
     with torch.device("meta"), _WithoutDrawing():
         return Classifier(architecture, num_labels)
 
 
 def empty_language_model(architecture: ModelConfig) -> LanguageModel:
-    """A model that writes and takes no memory yet."""
+    """A generative model without memory allocated yet."""
     with torch.device("meta"), _WithoutDrawing():
         return LanguageModel(architecture)
 
@@ -243,7 +243,7 @@ def _has_any(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> bool:
 def _require_kind(folder: Path, config: Mapping[str, Any], architecture: ModelConfig, input: Input) -> None:
     if architecture.head is None:
         raise CheckpointError(
-            f"{folder / 'config.json'}: this model ({config['model_type']}) writes text; classifying with it is not "
+            f"{folder / 'config.json'}: this model ({config['model_type']}) generates text; classifying with it is not "
             "supported. Choose an encoder, such as bert-base-uncased."
         )
     actual: Input = "text" if architecture.input_stack.patches is None else "image"

@@ -1,4 +1,4 @@
-"""What a model is and costs, read off its configuration without loading a weight."""
+"""What a model is and costs, read from its configuration without loading a weight."""
 
 import math
 import re
@@ -27,13 +27,13 @@ class Part:
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """A model in figures."""
+    """A model in numbers."""
 
     family: str
     label_names: tuple[str, ...]
     """Empty for a base model."""
     generates: bool
-    """Whether it writes text instead of classifying."""
+    """Whether it generates text instead of classifying."""
     can_classify: bool
     """Whether it classifies, or can be trained to."""
     max_positions: int
@@ -44,7 +44,7 @@ class ModelFacts:
     image_tokens: int
     """Tokens of one image; 0 where the model reads texts."""
     flop_per_token: int
-    """Of the matrix products of a forward pass: two for each weight that a token meets."""
+    """Of the matrix products of a forward pass: two for each weight that a token passes through."""
     weight_bytes: int
     training_bytes: int
     """Weights, gradients and Adam's two moments, in float32."""
@@ -55,7 +55,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     """Read a model's facts.
 
     Raises:
-        CheckpointError: The folder is no model, or of an unknown family.
+        CheckpointError: The folder is not a model, or of an unknown family.
     """
     config = read_model_config(folder)
     where = folder / "config.json"
@@ -69,7 +69,7 @@ def inspect_model(folder: Path) -> ModelFacts:
     patches = architecture.input_stack.patches
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    # Each word that is written is compared with the whole vocabulary.
+    # Each generated token is scored against the whole vocabulary.
     decoder = architecture.decoder
     scores = decoder.vocabulary_size * decoder.d_model if generates and decoder else 0
     return ModelFacts(
@@ -102,7 +102,7 @@ def _flattened(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
 
 
 def _matrices(stack: Stack) -> int:
-    """Numbers in the matrices that a token of the stack meets."""
+    """Numbers in the matrices that a token of the stack passes through."""
     own = sum(parameter.numel() for parameter in stack.blocks.parameters() if parameter.ndim == 2)
     return own * stack.settings.num_layers // len(stack.blocks)
 

@@ -1,4 +1,4 @@
-"""How a model folder wants images prepared, as an `ImageProcessor`."""
+"""How a model folder's images are prepared, as an `ImageProcessor`."""
 
 import json
 from collections.abc import Mapping
@@ -25,19 +25,19 @@ _SQUARE = "default_to_square"
 
 _STEPS = ("do_resize", "do_center_crop", "do_rescale", "do_normalize", "do_convert_rgb")
 _OTHER_STEPS = ("auto_map", "crop_pct", "offset", "rescale_offset", "size_divisor")
-"""Keys of other ways to prepare images. Others of theirs begin with "do_" too."""
+"""Keys of other ways to prepare images. Others begin with "do_" too."""
 
 
 def load_image_processor(
     folder: Path, image_size: int | None = None, num_channels: int | None = None
 ) -> ImageProcessor:
-    """How a model folder wants images prepared.
+    """How a model folder's images are prepared.
 
     Args:
-        folder: A model folder with `preprocessor_config.json`, or with a `processor_config.json` that says it too.
-        image_size: Height and width of the images that the model reads, to refuse settings that make others.
-        num_channels: How many channels they have: 3, or 1 for grey. None: 1 if "image_mean" is a list of one number,
-            which is all that the format says about it; otherwise 3.
+        folder: A model folder with `preprocessor_config.json`, or with a `processor_config.json` that includes it.
+        image_size: Height and width of the images that the model reads, to refuse settings that produce other sizes.
+        num_channels: How many channels they have: 3, or 1 for greyscale. None: 1 if "image_mean" is a list of one
+            number, which is all that the format says about it; otherwise 3.
 
     Raises:
         CheckpointError: There are no such settings, or they are damaged, not supported or another model's; all that is
@@ -52,7 +52,7 @@ def load_image_processor(
     processor = _processor(reader.assuming(**defaults), kind, num_channels)
     size = processor.output_size
     if not reader.problems and not processor.is_finite:
-        reader.problems.append("makes numbers too large for a computer; the file is damaged: fetch it again.")
+        reader.problems.append("gives numbers that overflow; the file is damaged: fetch it again.")
     if not reader.problems and image_size is not None and size not in (None, (image_size, image_size)):
         reader.problems.append(
             f"makes images of {size[1]} × {size[0]} pixels, but the model reads {image_size} × {image_size}. They "
@@ -64,7 +64,7 @@ def load_image_processor(
 
 
 def save_image_processor(folder: Path, processor: ImageProcessor) -> None:
-    """Write `preprocessor_config.json`, so that `transformers` makes the same numbers of images.
+    """Write `preprocessor_config.json`, so that `transformers` computes the same pixels.
 
     A `processor_config.json` in the folder that has such settings too gets the same ones: it would come first.
 
@@ -73,7 +73,7 @@ def save_image_processor(folder: Path, processor: ImageProcessor) -> None:
     """
     settings = {
         "image_processor_type": processor.kind,
-        # To convert a grey image to three channels would spoil it for a model that sees one.
+        # Converting a greyscale image to three channels would break it for a model that reads one.
         "do_convert_rgb": processor.convert_rgb and processor.channels == 3,
         "do_resize": processor.resize is not None,
         "resample": int(processor.resample),
@@ -96,7 +96,7 @@ def save_image_processor(folder: Path, processor: ImageProcessor) -> None:
 
 
 def _read(folder: Path) -> tuple[str, dict[str, Any]]:
-    """The settings, and where they stand. A folder that has both files means the newer one."""
+    """The settings, and the file that holds them. Where a folder has both files, the newer one counts."""
     newer, older = folder / _PROCESSOR, folder / _SETTINGS
     if newer.is_file():
         settings = read_json(newer).get(_PART)
@@ -107,13 +107,13 @@ def _read(folder: Path) -> tuple[str, dict[str, Any]]:
     if older.is_file():
         return str(older), read_json(older)
     raise CheckpointError(
-        f"{folder}: no {_SETTINGS}, which says how the model wants images prepared. Copy it from the model that this "
+        f"{folder}: no {_SETTINGS}, which says how the model's images are prepared. Copy it from the model that this "
         "one was trained from."
     )
 
 
 def _kind(reader: ConfigReader, folder: Path) -> tuple[str, Mapping[str, Any]]:
-    """What the settings' way of preparing images is called, and what it takes for keys that are left out."""
+    """The name of the settings' image processor, and its defaults for missing keys."""
     looking = {
         model_type: (f"{family.model_types[model_type]}ImageProcessor", family.image_processor)
         for model_type, family in all_families().items()
@@ -141,8 +141,8 @@ def _channels(reader: ConfigReader, num_channels: int | None) -> int:
         return 1 if isinstance(mean, list) and len(mean) == 1 else 3
     if num_channels not in (1, 3):
         reader.problems.append(
-            f"the model reads images of {num_channels:,} channels, but images are made with 3 (red, green and blue) or "
-            "1 (grey). Choose another model."
+            f"the model reads images of {num_channels:,} channels, but images have 3 (red, green and blue) or "
+            "1 (greyscale). Choose another model."
         )
         return 3
     return num_channels

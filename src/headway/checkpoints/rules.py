@@ -1,9 +1,9 @@
 """How a checkpoint's weight names and layouts map to ours: rules that are read in both directions.
 
 A pattern names a tensor, or a module and everything in it. `{n}` stands for one part of a dotted name, `{path*}` for
-one or more; what a placeholder matched in one pattern takes its place in the other. The first rule that matches counts.
+one or more; what a placeholder matched in one pattern is substituted in the other. The first rule that matches counts.
 
-A mapping rule never moves numbers itself. It says where each of the checkpoint's tensors lies inside ours, as a view of
+A mapping rule never copies values itself. It says where each of the checkpoint's tensors is inside ours, as a view of
 our memory: loading copies into the view, saving copies out of it, and so one table serves both ways.
 """
 
@@ -65,7 +65,7 @@ class Unsqueeze(Rename):
 
 @dataclass(frozen=True)
 class Concat:
-    """Several tensors of theirs, one below the other, are one of ours: joined on loading, split on saving."""
+    """Several of their tensors, concatenated, are one of ours: joined on loading, split on saving."""
 
     theirs: tuple[str, ...]
     ours: str
@@ -75,7 +75,7 @@ class Concat:
         return self.theirs
 
     def views(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        """*Shape:* (parts·a, …) → one of (a, …) a part."""
+        """*Shape:* (parts·a, …) → one of (a, …) per part."""
         return tensor.chunk(len(self.theirs))
 
 
@@ -88,7 +88,7 @@ class Drop:
 
 @dataclass(frozen=True)
 class Alias:
-    """A name that older or barer checkpoints use for `new`. Never written."""
+    """A name that older checkpoints, or those of a bare encoder, use for `new`. Never written."""
 
     old: str
     new: str
@@ -103,19 +103,19 @@ class Optional:
 
 @dataclass(frozen=True)
 class Copy:
-    """A module that a checkpoint may hold and whose weights are those of another one, or it is another model."""
+    """A module that a checkpoint may hold and whose weights must equal those of another one."""
 
     name: str
     of: str
     written: bool = False
-    """Whether it is written too: for readers to whom the two are not tied. With `Optional` beside it, it may differ."""
+    """Whether it is written too: for programs that do not tie the two. With `Optional` beside it, it may differ."""
 
 
 Rule = Rename | Transpose | Unsqueeze | Concat | Drop | Optional | Copy | Alias
 
 
 def nested(rules: Sequence[Rule], *, base: str, prefix: str, stack: str = "{stack}") -> tuple[Rule, ...]:
-    """The rules of a model that is a part of another.
+    """The rules of a model that is part of another.
 
     Args:
         rules: Of the model when it stands alone.
@@ -196,12 +196,12 @@ class WeightTable:
         return next((original for original in originals if original), None)
 
     def copies(self, name: str) -> list[str]:
-        """Under which names the weight with this current name is written once more."""
+        """The names under which the weight with this current name is also written."""
         copies = (_translated(name, copy.of, copy.name) for copy in self._copies if copy.written)
         return [copy for copy in copies if copy]
 
     def views(self, ours: str, tensor: Tensor) -> dict[str, Tensor]:
-        """Where the checkpoint's tensors lie in `tensor`, our weight called `ours`: their name → a view of it.
+        """Where the checkpoint's tensors are in `tensor`, our weight called `ours`: their name → a view of it.
 
         Raises:
             LookupError: The family's table says nothing about `ours`.

@@ -23,7 +23,7 @@ from headway.tokenizers.tokenizer import Tokenizer
 
 __all__ = ["save_classifier", "save_language_model"]
 
-# What a source's config.json says about another file, another machine, or a way of loading that no longer holds.
+# What the source's config.json says about another file, another machine, or a way of loading that no longer applies.
 _STALE = ("_name_or_path", "transformers_version", "torch_dtype", "num_labels", "auto_map", "finetuning_task")
 
 
@@ -40,18 +40,18 @@ def save_classifier(
 ) -> None:
     """Write `config.json`, `model.safetensors` (float32), and what prepares the model's input.
 
-    Each file is replaced at once, `config.json` last: a crash leaves old files or new ones, never half of one.
+    Each file is replaced atomically, `config.json` last: a crash leaves old files or new ones, never a partial one.
 
     Args:
-        folder: Where to; made if need be.
-        model: What to.
+        folder: Destination folder; created if needed.
+        model: The model to write.
         config: The `config.json` that the model came from, or at least its `model_type`. What it says beyond the
             family's own keys is kept.
         label_names: In the order of the model's scores.
         multi: Whether several labels may be true at once.
-        tokenizer: Of a model that reads texts: its tokenizer, or the folder that it is to be copied from.
-        max_length: Where longer texts are cut; at the model's last position when not given.
-        image_processor: Of a model that looks at images: how they are prepared.
+        tokenizer: Of a text model: its tokenizer, or the folder to copy it from.
+        max_length: Longest text in tokens, longer ones are truncated; the model's number of positions when not given.
+        image_processor: Of an image model: how images are prepared.
 
     Raises:
         CheckpointError: `config` names no supported family, or the tokenizer's folder has none.
@@ -73,7 +73,7 @@ def save_language_model(
     tokenizer: Path | Tokenizer,
     image_processor: ImageProcessor | None = None,
 ) -> None:
-    """Write a model that writes text, as `save_classifier` does."""
+    """Write a generative model, as `save_classifier` does."""
     _require_float(model, empty_language_model(model.architecture))
     family = family_of(config, Path(folder) / "config.json")
     _save_inputs(Path(folder), model.architecture, tokenizer, image_processor)
@@ -82,7 +82,7 @@ def save_language_model(
 
 def _require_float(model: nn.Module, empty: nn.Module) -> None:
     if model.state_dict().keys() != empty.state_dict().keys():
-        raise ValueError("only a model in float can be saved; this one was changed, for instance by quantizing it")
+        raise ValueError("only a float model can be saved; this one was changed, for instance by quantizing it")
 
 
 def _save(
@@ -122,7 +122,7 @@ def _save_inputs(
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, the new values winning, objects inside likewise."""
+    """The two merged recursively; new values win."""
     inside = {
         key: _merged(old[key], value)
         for key, value in new.items()

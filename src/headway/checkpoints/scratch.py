@@ -1,4 +1,4 @@
-"""Models that no checkpoint gives: `scratch:tiny`, `scratch:small` and `scratch:base`, in the shape of a family."""
+"""Models without a checkpoint: `scratch:tiny`, `scratch:small` and `scratch:base`, in the shape of a family."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,7 +55,7 @@ def is_scratch(model: str | Path) -> bool:
 
 
 def new_architecture(model: str, task: str) -> ModelConfig:
-    """The settings of a model from scratch before there is any data, and so with a vocabulary of next to nothing.
+    """The settings of a model from scratch before there is any data, with a placeholder vocabulary.
 
     Raises:
         CheckpointError: There is no such size.
@@ -72,13 +72,13 @@ def new_classifier(
     multi: bool,
     dropouts: Mapping[str, float] | None = None,
 ) -> tuple[LoadedClassifier, Tokenizer]:
-    """A classifier with weights drawn by its family's rule from PyTorch's default generator, and a new tokenizer.
+    """A classifier with weights initialised by its family's rule from PyTorch's default generator, and a new tokenizer.
 
     Args:
         model: `scratch:` and a size.
         task: What it is for, which decides the family.
         texts: What the tokenizer is learned from.
-        label_names: The labels that it shall tell apart, in the order of its scores.
+        label_names: Its labels, in the order of its scores.
         multi: Whether several labels may be true at once.
         dropouts: As in `load_classifier`.
 
@@ -95,7 +95,7 @@ def new_classifier(
 def new_image_processor(model: str, side: int) -> ImageProcessor:
     """What prepares images for a model from scratch.
 
-    Small images keep their size and are cut into small patches; larger ones are resized to 224 pixels.
+    Small images keep their size and are split into small patches; larger ones are resized to 224 pixels.
 
     Args:
         model: `scratch:` and a size.
@@ -122,12 +122,12 @@ def new_image_classifier(
     multi: bool = False,
     dropouts: Mapping[str, float] | None = None,
 ) -> LoadedClassifier:
-    """An image classifier, its weights drawn as by `new_classifier`.
+    """An image classifier, initialised as by `new_classifier`.
 
     Args:
         model: `scratch:` and a size.
         processor: What prepares its images, of `new_image_processor`.
-        label_names: The labels that it shall tell apart, in the order of its scores.
+        label_names: Its labels, in the order of its scores.
         multi: Whether several labels may be true at once.
         dropouts: As in `load_classifier`.
 
@@ -152,7 +152,7 @@ def new_image_architecture(model: str, side: int) -> ModelConfig:
 def new_language_model(
     model: str, task: str, texts: Iterable[str], *, dropouts: Mapping[str, float] | None = None
 ) -> tuple[LoadedLanguageModel, Tokenizer]:
-    """A model that writes text, made as `new_classifier` does."""
+    """A generative model, made as `new_classifier` does."""
     config, architecture, tokenizer = _new(model, task, texts, dropouts)
     network = LanguageModel(architecture.generative())
     network.init_weights()
@@ -182,7 +182,7 @@ def _new_image_config(model: str, side: int) -> tuple[dict[str, Any], ModelConfi
 
 
 def _patches_for(side: int) -> PatchConfig:
-    """What images are cut into: patches small enough for what they show, few enough to be learned quickly."""
+    """The patches of an image: small enough for detail, few enough to be learned quickly."""
     for longest, patch in _PATCHES:
         if side <= longest:
             return PatchConfig(image_size=-(-max(side, patch) // patch) * patch, patch_size=patch)

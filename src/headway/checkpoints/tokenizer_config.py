@@ -1,4 +1,4 @@
-"""What a model folder says of its tokenizer: its class, its special tokens by role, and those that were added."""
+"""What a model folder says about its tokenizer: its class, its special tokens by role, and added tokens."""
 
 import difflib
 from collections.abc import Callable, Mapping
@@ -41,16 +41,16 @@ _LANGUAGE_KEYS: dict[Side, str] = {"source": "src_lang", "target": "tgt_lang"}
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """What the folder says of its tokenizer, in the three files that older and newer versions spread it over."""
+    """What the folder says about its tokenizer, in the three files that older and newer versions use."""
     config = _optional_json(folder / CONFIG)
-    if _DECODER not in config:  # which newer versions write, and then read nothing else
+    if _DECODER not in config:  # newer versions write it, and then read nothing else
         more = _optional_json(folder / SPECIAL_TOKENS_MAP)
         config |= {key: value for key, value in more.items() if key not in LISTS or not config.keys() & {*LISTS}}
     side = config.get("truncation_side", "right")
     if config.get("split_special_tokens"):
         raise checkpoint_error(
             folder / CONFIG,
-            ['"split_special_tokens" is true: special tokens are never cut here. Take it out.'],
+            ['"split_special_tokens" is true: special tokens are never split here. Remove it.'],
         )
     if side not in ("left", "right"):
         raise checkpoint_error(
@@ -65,7 +65,7 @@ def tokenizer_classes() -> dict[str, Callable[[ConfigReader], TokenizerFormat]]:
 
 
 def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, TokenizerFormat | None]:
-    """The tokenizer's class and its form; none for a class that no family knows.
+    """The tokenizer's class and its format; none for a class that no family knows.
 
     Raises:
         CheckpointError: The folder's settings of that class are wrong.
@@ -83,7 +83,7 @@ def form_of(folder: Path, config: Mapping[str, Any]) -> tuple[str, TokenizerForm
 def _class_of(folder: Path, config: Mapping[str, Any]) -> str:
     """The class that the folder names, else its family's usual one, else the only one that its files fit.
 
-    A `tokenizer.json` of which nobody says whose it is stands for itself, and so does that of a family without classes.
+    A `tokenizer.json` without a known class is taken as it is, and so is that of a family without classes.
     """
     model = _optional_json(folder / "config.json")
     family = all_families().get(str(model.get("model_type")))
@@ -126,17 +126,17 @@ def _usual_class(model: Mapping[str, Any]) -> str | None:
 
 
 def is_complete(folder: Path, form: TokenizerFormat) -> bool:
-    """Whether the folder holds all the files of a form."""
+    """Whether the folder holds all the files of a format."""
     return all((folder / name).is_file() for name in form.files)
 
 
 def special_tokens(
     where: Path, usual: Mapping[str, str | AddedToken], config: Mapping[str, Any]
 ) -> dict[str, AddedToken]:
-    """The special tokens by role; what the folder names goes before what is usual, and null names none."""
+    """The special tokens by role; what the folder names takes precedence over what is usual, and null names none."""
     entries = {**usual, **{role: config[role] for role in ROLES if role in config}}
     for role in usual.keys() & entries.keys():
-        if entries[role] == content(usual[role]):  # the usual token has its usual way with spaces
+        if entries[role] == content(usual[role]):  # the usual token treats spaces in its usual way
             entries[role] = usual[role]
     try:
         return {role: added_token(token, special=True) for role, token in entries.items() if token is not None}
@@ -147,14 +147,14 @@ def special_tokens(
 def language_token(
     folder: Path, languages: Languages | None, config: Mapping[str, Any], side: Side, wanted: str | None
 ) -> str:
-    """The token of the wanted language; an empty text where the tokenizer marks none."""
+    """The token of the wanted language; an empty string where the tokenizer marks none."""
     if languages is None:
         if wanted is None:
             return ""
-        raise CheckpointError(f'{folder}: its tokenizer marks no languages; leave "{wanted}" out.')
+        raise CheckpointError(f'{folder}: its tokenizer marks no languages; omit "{wanted}".')
     code = wanted or config.get(_LANGUAGE_KEYS[side]) or (languages.default if side == "source" else None)
     if code is None:
-        raise CheckpointError(f"{folder}: say which language it shall write: {_some(languages.codes)}.")
+        raise CheckpointError(f"{folder}: name the target language: {_some(languages.codes)}.")
     fitting = [known for known in languages.codes if code in (known, known.partition("_")[0])]
     if len(fitting) != 1:
         close = fitting or difflib.get_close_matches(str(code), languages.codes, n=3)
@@ -168,7 +168,7 @@ def _some(codes: tuple[str, ...]) -> str:
 
 
 def listed_tokens(folder: Path, config: Mapping[str, Any]) -> list[AddedToken]:
-    """Special tokens without one of the usual roles: in a list, or under a name of their own."""
+    """Special tokens without a usual role: in a list, or under a name of their own."""
     names = [key for key in config if key.endswith("_token") and key not in ROLES]
     try:
         found = [added_token(config[key], special=True) for key in names if isinstance(config[key], str | dict)]
@@ -211,7 +211,7 @@ def added_token(entry: object, special: bool) -> AddedToken:
     if isinstance(entry, str):
         return AddedToken(entry, normalized=False, special=special)
     if not isinstance(entry, dict):
-        raise TypeError(f"a token should be a text or an object, not {entry!r}")
+        raise TypeError(f"a token should be a string or an object, not {entry!r}")
     flags = ("single_word", "lstrip", "rstrip", "normalized", "special")
     return AddedToken(
         entry["content"], **{"special": special, **{flag: entry[flag] for flag in flags if flag in entry}}

@@ -1,4 +1,4 @@
-"""The tokenizer of a model folder, which neither pads nor cuts."""
+"""The tokenizer of a model folder, without padding or truncation."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,9 +44,9 @@ _USUAL_TOKENS = {
     "mask_token": ("[MASK]", "<mask>"),
     "eos_token": ("</s>",),
 }
-_MOST_TOKENS = 2**24  # the library takes memory for every id below the largest
+_MOST_TOKENS = 2**24  # the library allocates memory for every id up to the largest
 _SPARE_ROLES = ("pad_token", "mask_token")  # no text is read with them; GPT-2's padding is often a name only
-_RARE = "ꙮ 𒐪"  # letters that hardly a vocabulary has
+_RARE = "ꙮ 𒐪"  # letters that hardly any vocabulary has
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -61,15 +61,15 @@ def load_tokenizer(
 ) -> Tokenizer:
     """The tokenizer of a model folder, with padding and truncation off.
 
-    The vocabulary lies in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
+    The vocabulary is in `tokenizer.json`, or in the files of the tokenizer's class: `vocab.txt`, `vocab.json` with
     `merges.txt`, or SentencePiece models; the class is the one that the folder names, or the one that goes with the
-    model's family. What a class does besides, its settings say; a `tokenizer.json` of no class, or with a model that
-    its class does not write, is taken as it is.
+    model's family. The rest follows from the settings of that class; a `tokenizer.json` without a class, or with a
+    model that its class does not write, is taken as it is.
 
     Args:
         folder: A model folder.
         vocabulary_size: Rows of the model's token embedding, to refuse a tokenizer that has more tokens.
-        side: Which texts it shall cut, where a model has two vocabularies or tells languages apart.
+        side: Which texts it tokenises, where a model has two vocabularies or marks languages.
         language: The language of those texts, for a tokenizer that marks it: a code that it knows, or its beginning
             up to an underscore. When none, the one that the folder names, and for the source the family's usual one.
 
@@ -108,14 +108,14 @@ def learn_tokenizer(name: str, texts: Iterable[str], size: int) -> Tokenizer:
     Args:
         name: A tokenizer class that a family knows, without the ending Fast.
         texts: What to learn from.
-        size: Tokens at most; fewer where the texts do not give so many.
+        size: Maximum number of tokens; little text gives fewer.
 
     Raises:
         CheckpointError: There is not enough text to learn from.
     """
     form = tokenizer_classes()[name](ConfigReader({}))
-    assert isinstance(form, LearnableFormat), f"a {name} is only read"
-    with library_errors("No vocabulary can be learned from these texts", "Give more, or take a trained model."):
+    assert isinstance(form, LearnableFormat), f"a {name} can only be read, not learned"
+    with library_errors("No vocabulary can be learned from these texts", "Give more, or use a trained model."):
         tokenizer = form.learn(texts, size)
     special = special_tokens(Path(CONFIG), form.special, {})
     tokens = {role: token.content for role, token in special.items()}
@@ -128,18 +128,18 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer, max_length: int) -> None:
     """Write the tokenizer so that `transformers` opens it too.
 
     Args:
-        folder: Where to.
-        tokenizer: What to.
+        folder: Destination folder.
+        tokenizer: The tokenizer to write.
         max_length: Longest sequence that the model takes, in tokens.
     """
     config = dict(tokenizer.config)
     config.setdefault("tokenizer_class", ANY_CLASS)
     if config["tokenizer_class"] == ANY_CLASS and "model_input_names" not in config:
-        # That class gives no token types unless told to, and a model of pairs would answer wrongly without a word.
+        # That class gives no token types by default, and a model of pairs would silently answer wrongly.
         [pair] = tokenizer.encode([("a", "b")])
         types = ["token_type_ids"] if pair.token_types is not None and pair.token_types.any() else []
         config["model_input_names"] = ["input_ids", *types, "attention_mask"]
-    # A path of the machine where the tokenizer was made, and a limit that may not be this model's.
+    # A path on the machine where the tokenizer was made, and a limit that may not be this model's.
     config.pop("name_or_path", None)
     config["model_max_length"] = max_length
     special = {role: config[role] for role in ROLES if role in config}
@@ -154,8 +154,8 @@ def _check_roles(folder: Path, form: TokenizerFormat, tokens: Mapping[str, str])
     absent = next((role for role in sorted(wanted - {"language"}) if role not in tokens), None)
     if absent is not None:
         raise CheckpointError(
-            f'{folder / CONFIG}: "{absent}" is null, but the tokenizer\'s class needs one. Name the token, or take the '
-            "key out if it is the usual one."
+            f'{folder / CONFIG}: "{absent}" is null, but the tokenizer\'s class needs one. Name the token, or '
+            "remove the key if it is the usual one."
         )
 
 
@@ -169,14 +169,14 @@ def _from_one_file(
     file = folder / TOKENIZER
     with library_errors(f"{file}: is not a readable tokenizer"):
         read = tokenizers.Tokenizer.from_file(str(file))
-        # A token for the unknown that is unknown itself is only missed by the library when it needs it.
+        # The library notices a missing unknown token only when it needs it.
         read.encode(_RARE)
     inside = read.get_added_tokens_decoder()
     added = added_tokens(folder, config, inside)
     with library_errors(f"{file}: is not a usable tokenizer"):
         built = form.rebuild(file, read, tokens) if form else None
     if form is None or built is None:
-        # A file that the named class cannot have written stands for itself, and is saved as such.
+        # A file that the named class cannot have written is taken as it is, and saved as such.
         config = {**config, "tokenizer_class": ANY_CLASS} if form else config
         _add(folder, read, added, [*special_tokens(folder / CONFIG, {}, config).values()], config)
         return FastTokenizer(read, _described(read, config))
@@ -186,7 +186,7 @@ def _from_one_file(
     if forgotten is not None:
         raise CheckpointError(
             f"{file}: adds the token {forgotten}, which added_tokens_decoder in {CONFIG} leaves out. Write it there "
-            "too, or take it out here."
+            "too, or remove it here."
         )
     with library_errors(f"{file}: is not a usable tokenizer"):
         if read.truncation and read.truncation["direction"] != "right":
@@ -209,7 +209,10 @@ def _from_vocabulary(
     built = form.build(folder, tokens, side)
     if not isinstance(built, SentencePieceTokenizer):
         if form.fixed_tokens and any(tokens.get(role) != content(usual) for role, usual in form.special.items()):
-            config = {**config, "tokenizer_class": ANY_CLASS}  # saved under its own, it would be cut otherwise
+            config = {
+                **config,
+                "tokenizer_class": ANY_CLASS,
+            }  # saved under its own class, it would tokenise differently
         return _finished(folder, built, form, config, added, special, tokens, around=True)
     _check_pieces(folder, built, added)
     listed = listed_tokens(folder, config)
@@ -242,7 +245,7 @@ def _finished(
 
 
 def _described(tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of a tokenizer that lies in one file: what its folder says, and the roles that go unsaid."""
+    """The description of a tokenizer in one file: what its folder says, and the usual tokens for other roles."""
     contents = {role: added_token(config[role], special=True).content for role in ROLES if config.get(role)}
     for role, usual in _USUAL_TOKENS.items():
         here = [token for token in usual if tokenizer.token_to_id(token) is not None]
@@ -258,7 +261,7 @@ def _add(
     special: Sequence[AddedToken],
     config: Mapping[str, Any],
 ) -> None:
-    """Keep the added tokens and the special ones whole, wherever a text contains them."""
+    """Never split the added and special tokens, wherever a text contains them."""
     roles = {token.content for token in special}
     for token in added.values():
         token.special = token.special or token.content in roles
@@ -274,7 +277,7 @@ def _add(
 
 
 def _check_named(folder: Path, config: Mapping[str, Any], id_of: Callable[[str], int | None]) -> None:
-    """Refuse a token that the folder names, the texts may need and the vocabulary lacks: nobody knows its id."""
+    """Refuse a token that the folder names, the texts may need and the vocabulary lacks: its id is unknown."""
     roles = {
         role: added_token(config[role], special=True)
         for role in ROLES
@@ -286,22 +289,22 @@ def _check_named(folder: Path, config: Mapping[str, Any], id_of: Callable[[str],
         if id_of(token) is None:
             raise CheckpointError(
                 f"{folder}: the vocabulary lacks the special token {token} ({where} in {CONFIG} or "
-                f"{SPECIAL_TOKENS_MAP}). Take it out there, or save the tokenizer anew with the program that added it."
+                f"{SPECIAL_TOKENS_MAP}). Remove it there, or save the tokenizer again with the program that added it."
             )
 
 
 def _check_pieces(folder: Path, built: SentencePieceTokenizer, added: Mapping[int, AddedToken]) -> None:
-    """Refuse added tokens that a SentencePiece model beside a vocabulary would not cut as the ecosystem does."""
+    """Refuse added tokens that would be tokenised differently here than by the ecosystem."""
     for index, token in sorted(added.items()):
         if built.id_of(token.content) is None:
             raise CheckpointError(
                 f"{folder}: adds the token {token.content!r} with id {index}, which vocab.json lacks; such a tokenizer "
-                "takes no others here. Add it there, or take it out of added_tokens_decoder or added_tokens.json."
+                "takes no others. Add it there, or remove it from added_tokens_decoder or added_tokens.json."
             )
         if token.lstrip or token.rstrip or token.single_word or not token.special:
             raise CheckpointError(
-                f"{folder}: the added token {token.content!r} should be cut as a part of the text, or with the spaces "
-                "around it, which such a tokenizer does not do here. Take it out of added_tokens_decoder."
+                f"{folder}: the added token {token.content!r} should match inside words, or with the spaces "
+                "around it, which is not supported for such a tokenizer. Remove it from added_tokens_decoder."
             )
     _check_ids(folder, added, built.id_of)
 
@@ -309,18 +312,18 @@ def _check_pieces(folder: Path, built: SentencePieceTokenizer, added: Mapping[in
 def _put_around(
     folder: Path, tokenizer: tokenizers.Tokenizer, form: TokenizerFormat, tokens: Mapping[str, str]
 ) -> None:
-    """Have the tokenizer put its form's special tokens around texts."""
+    """Make the tokenizer put its format's special tokens around texts."""
     templates = [template.format_map(tokens) for template in (form.single, form.pair)]
     used = {word.partition(":")[0] for template in templates for word in template.split()} - {"$A", "$B"}
     absent = [token for token in sorted(used) if tokenizer.token_to_id(token) is None]
     if absent:
         raise CheckpointError(
-            f"{folder}: the vocabulary lacks {', '.join(absent)}, which should stand around texts. It is another "
-            "model's."
+            f"{folder}: the vocabulary lacks {', '.join(absent)}, which its tokenizer puts around texts. "
+            "It is another model's."
         )
     if not used:
         return
-    with library_errors(f"{folder}: its special tokens cannot stand around texts", "Fetch its files again."):
+    with library_errors(f"{folder}: its special tokens cannot be put around texts", "Fetch its files again."):
         tokenizer.post_processor = processors.TemplateProcessing(
             single=templates[0],
             pair=templates[1],
@@ -332,8 +335,8 @@ def _check_ids(folder: Path, added: Mapping[int, AddedToken], id_of: Callable[[s
     for index, token in sorted(added.items()):
         if id_of(token.content) != index:
             raise CheckpointError(
-                f"{folder}: the added token {token.content!r} should have id {index}, which the vocabulary does not "
-                "lead to. The tokenizer's files are from different models: fetch them again."
+                f"{folder}: the added token {token.content!r} should have id {index}, which does not follow from the "
+                "vocabulary. The tokenizer's files are from different models: fetch them again."
             )
 
 
@@ -341,14 +344,14 @@ def _nothing_to_read(folder: Path, name: str, form: TokenizerFormat | None) -> C
     if form is not None:
         lacking = [name for name in form.files if not (folder / name).is_file()]
         return CheckpointError(
-            f"{folder}: no tokenizer: neither {TOKENIZER} is there nor {', '.join(lacking)}. Copy them from the model "
+            f"{folder}: no tokenizer: neither {TOKENIZER} nor {', '.join(lacking)} is there. Copy them from the model "
             "that this one was trained from."
         )
     known = sorted({name for form in tokenizer_classes().values() for name in form(ConfigReader({})).files})
     here = [name for name in known if (folder / name).is_file()]
     if here:
         unnamed = name == ANY_CLASS
-        kind = "does not say its class (tokenizer_class), so it" if unnamed else f"is a {name}, which"
+        kind = "does not name its class (tokenizer_class), so it" if unnamed else f"is a {name}, which"
         return CheckpointError(
             f"{folder}: its tokenizer {kind} cannot be rebuilt from {' and '.join(here)} alone. Save it as "
             f"{TOKENIZER} with the program that it belongs to."

@@ -1,4 +1,4 @@
-"""Numbers between a checkpoint and a model, by a family's table of names: all, or an error that lists the gaps."""
+"""Copies weights between a checkpoint and a model by a family's rules: all, or an error that lists the gaps."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ __all__ = ["Checkpoint", "export_weights", "load_weights"]
 
 @dataclass
 class Checkpoint:
-    """The stored tensors of a model folder, by the names that a checkpoint written today would have."""
+    """The stored tensors of a model folder, by the names that a checkpoint written today would use."""
 
     folder: Path
     table: WeightTable
@@ -47,13 +47,13 @@ def load_weights(
 ) -> None:
     """Fill `model`, built on the meta device, as float32.
 
-    One tensor of the checkpoint is in memory at a time, beside the model. Weights in `ignored` are neither looked for
-    nor missed: they become zeros, for the caller to fill. With `other_heads`, modules of the checkpoint that hold
+    One tensor of the checkpoint is in memory at a time, beside the model. Weights in `ignored` are skipped:
+    they become zeros, for the caller to fill. With `other_heads`, modules of the checkpoint that hold
     none of the model's weights are left alone: they belong to another task.
 
     Raises:
-        CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, other than what they should
-            be copies of, or without a rule in the family's table; all are listed.
+        CheckpointError: Weights are missing, unknown, of another shape or kind, not finite, not equal to the weights
+            that they should be tied to, or without a rule in the family's table; all are listed.
     """
     weights = _weights(model)
     views, unnamed = _views(weights, checkpoint.table)
@@ -80,19 +80,17 @@ def load_weights(
     for name in plan:
         for theirs, view in checkpoint.table.views(name, state[name]).items():
             view.copy_(checkpoint.tensors[theirs].read())
-            # The extremes are NaN where any number is, and need no second tensor of the weight's size.
+            # Minimum and maximum are NaN where any value is, and need no second tensor of the weight's size.
             if not torch.stack(view.aminmax()).isfinite().all():
                 broken.append(theirs)
             other += [name for name in copies.get(theirs, ()) if not _equal(view, checkpoint.tensors[name])]
     if broken:
-        problem = (
-            f"weights hold NaN or infinity: {_listed(broken)}. The training that made them went wrong; take another."
-        )
+        problem = f"weights contain NaN or infinity: {_listed(broken)}. Their training diverged; use another model."
         raise checkpoint_error(checkpoint.folder, [problem])
     if other:
         problem = (
-            f"weights differ from those that they should be copies of: {_listed(other)}. A model with weights of "
-            "its own in their place, such as an embedding for each stack, is not supported; take another."
+            f"weights differ from those that they should be tied to: {_listed(other)}. A model with weights of "
+            "its own in their place, such as an embedding for each stack, is not supported; use another model."
         )
         raise checkpoint_error(checkpoint.folder, [problem])
     model.load_state_dict(state, assign=True)
@@ -107,7 +105,7 @@ def export_weights(model: nn.Module, table: WeightTable) -> dict[str, Tensor]:
     for name, weight in _weights(model).items():
         for theirs, view in table.views(name, weight.detach()).items():
             exported[theirs] = view.to("cpu", torch.float32).contiguous()
-            # Files hold no memory twice: a copy needs its own.
+            # A file stores no memory twice: a copy needs its own.
             exported |= {copy: exported[theirs].clone() for copy in table.copies(theirs)}
     return exported
 
@@ -169,7 +167,7 @@ def _mismatches(checkpoint: Checkpoint, wanted: Mapping[str, Tensor], skipped: C
 
 
 def _module(name: str) -> str:
-    """The outermost module that a weight lies in."""
+    """The outermost module that contains a weight."""
     return name.partition(".")[0]
 
 
@@ -182,7 +180,7 @@ def _counted(names: Sequence[str]) -> str:
 
 
 def _listed(names: Iterable[str], most: int = 6) -> str:
-    """Names, with the ones that differ only in their block's number written once."""
+    """Names; those that differ only in the number of their block are merged."""
     blocks: dict[str, list[int]] = {}
     for name in names:
         number = re.search(r"\.(\d+)\.", name)

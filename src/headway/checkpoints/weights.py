@@ -25,25 +25,25 @@ __all__ = ["StoredTensor", "find_weight_files", "open_weights"]
 _SHARD_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _WEIGHT_FILES = ("model.safetensors", _SHARD_INDEXES[0], "pytorch_model.bin", _SHARD_INDEXES[1])
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_AGAIN = "the download broke off or the file was damaged: fetch it again"
+_AGAIN = "the download was incomplete or the file is damaged: fetch it again"
 _CLAIM = 8
-"""How many times a pickled file's own size its tensors may have: under several names, the same numbers are stored once.
-No model needs more than four names."""
+"""How large the tensors of a pickled file may be, in multiples of its size: weights with several names are stored once,
+and no model needs more than four names."""
 _READABLE = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _SAFETENSORS_READABLE = ("F32", "F16", "BF16", "F64")
 
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor that lies in a file."""
+    """A tensor in a file."""
 
     file: Path
     shape: tuple[int, ...]
     dtype: str
     readable: bool
-    """Whether its numbers are plain floating point, not packed by some quantizer."""
+    """Whether its values are plain floating point, not quantized."""
     read: Callable[[], Tensor]
-    """Its numbers. The result may share memory with the file: copy before keeping it."""
+    """Its values. The result may share memory with the file: copy before keeping it."""
 
 
 def find_weight_files(folder: Path) -> tuple[list[Path], list[str]]:
@@ -63,7 +63,7 @@ def open_weights(folder: Path) -> dict[str, StoredTensor]:
 
     Raises:
         CheckpointError: There are no weights, shards are missing, or files are truncated, damaged or hold something
-            else than plain tensors. All the files that are wrong are listed.
+            other than plain tensors; all of them are listed.
     """
     files, problems = find_weight_files(folder)
     stored: dict[str, StoredTensor] = {}
@@ -84,7 +84,7 @@ def _open_safetensors(file: Path) -> dict[str, StoredTensor]:
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{file.name} is not a whole safetensors file ({cut(str(error), 200)}); {_AGAIN}."
+            f"{file.name} is not a complete safetensors file ({cut(str(error), 200)}); {_AGAIN}."
         ) from error
 
     def reader(name: str) -> Callable[[], Tensor]:
@@ -109,22 +109,22 @@ def _open_pickle(file: Path) -> dict[str, StoredTensor]:
         if zipped:
             _refuse_compression(file)
         with warnings.catch_warnings():
-            # Harmless where it works, and where it does not the error says more.
+            # Harmless where it works; where it does not, the error says more.
             warnings.filterwarnings("ignore", "Detected pickle protocol")
             content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{file.name} is truncated, or holds something other than plain tensors, which is refused because it could "
-            "run code. Fetch it again, or take a safetensors version of the model."
+            "run code. Fetch it again, or use a safetensors version of the model."
         ) from error
-    except Exception as error:  # a pickle is a program: damaged, it may end in any error
+    except Exception as error:  # a pickle is a program: a damaged one may raise any error
         reason = cut(str(error).partition("\n")[0], 200)
-        raise CheckpointError(f"{file.name} is not a whole PyTorch file ({reason}); {_AGAIN}.") from error
+        raise CheckpointError(f"{file.name} is not a complete PyTorch file ({reason}); {_AGAIN}.") from error
     return _tensors_of(content, file)
 
 
 def _refuse_compression(file: Path) -> None:
-    """PyTorch stores without compressing; anything else could unpack to more than the memory holds."""
+    """PyTorch stores without compressing; anything else could unpack to more than fits into memory."""
     with zipfile.ZipFile(file) as archive:
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise ValueError("it is a compressed archive")
@@ -141,13 +141,13 @@ def _tensors_of(content: object, file: Path) -> dict[str, StoredTensor]:
     if odd:
         raise CheckpointError(
             f"{file.name} is not a plain table of weights: {', '.join(odd[:3])}{' …' if odd[3:] else ''} "
-            "is no dense tensor. It may be a training state: take the model that was saved from it."
+            "is not a dense tensor. It may be a training state: use the model that was saved from it."
         )
     claimed, held = sum(value.numel() * value.itemsize for value in content.values()), file.stat().st_size
     if claimed > _CLAIM * held:
-        # A stride of 0 repeats one number for ever, and a pickle may ask for a tensor that it does not bring.
+        # A stride of 0 repeats one number without end, and a pickle may declare a tensor that it does not contain.
         raise CheckpointError(
-            f"{file.name} is damaged: its tensors claim {claimed:,} bytes, and it has {held:,}. Take another model."
+            f"{file.name} is damaged: its tensors claim {claimed:,} bytes, but it has {held:,}. Use another model."
         )
 
     def reader(value: Tensor) -> Callable[[], Tensor]:
@@ -186,7 +186,7 @@ def _shards(index: Path) -> tuple[list[Path], list[str]]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # the name is longer than the system's names
+    except OSError:  # the name is longer than the system allows
         return False
 
 
@@ -198,7 +198,7 @@ def _pointer_problem(file: Path) -> str | None:
 
 
 def _explain_absence(folder: Path) -> str:
-    """Why there are no weights that can be read: one sentence that fits what lies there instead."""
+    """Why there are no weights that can be read: one sentence that fits what is there instead."""
     present = {path.name for path in folder.iterdir()}
     if present & {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"}:
         return (

@@ -146,6 +146,7 @@ def predict(
     input_format: Annotated[
         str | None, typer.Option(help="csv, tsv, jsonl, parquet or text, where the name does not say.")
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help="Show the answer to one text while it is written.")] = False,
     task: options.Task = None,
     text_column: options.TextColumn = None,
     text_pair_column: options.TextPairColumn = None,
@@ -169,6 +170,7 @@ def predict(
             format=format,
             input_format=input_format,
             task=task,
+            stream=stream,
         ),
         assignments=options.given(
             set_,
@@ -269,7 +271,8 @@ def run() -> NoReturn:
     except (MemoryError, RuntimeError) as error:
         if not _is_out_of_memory(error):
             raise
-        _say("out of memory. Try --set micro_batches=4, a smaller --batch-size, or --max-length 256.")
+        more = "--set micro_batches=4, a smaller --batch-size, or " if sys.argv[1:2] == ["train"] else ""
+        _say(f"out of memory. Try {more}--max-length 256.")
         sys.exit(1)
     sys.exit(0)
 
@@ -279,6 +282,7 @@ def _say(message: str) -> None:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Whether memory is spent, on a GPU (torch.OutOfMemoryError) or a CPU (a plain RuntimeError)."""
+    """Whether memory is spent, on a GPU (torch.OutOfMemoryError) or a CPU (a plain RuntimeError, by system)."""
     words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "not enough memory" in words
+    spent = ("out of memory", "not enough memory", "can't allocate memory")
+    return isinstance(error, MemoryError) or any(phrase in words for phrase in spent)

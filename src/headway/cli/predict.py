@@ -2,22 +2,22 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO, get_args
 
 from headway.api import load
-from headway.cli.answers import WRITERS, Answered
+from headway.cli.answers import WRITERS, Answered, Unanswered
 from headway.console import console_reporter
-from headway.errors import DataError, HeadwayError, UserError
-from headway.examples.examples import Example
+from headway.errors import DataError, HeadwayError, UserError, cut
+from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns
 from headway.files import replacing
 from headway.settings import Settings, resolve
 from headway.sources.bad_rows import BadRowPolicy
-from headway.sources.opening import Format
+from headway.sources.opening import Format, format_of_name
 from headway.sources.read import stream
 from headway.sources.table import Table
 from headway.tasks.data import columns_told
@@ -29,6 +29,8 @@ _USED = (
     *("text_column", "text_pair_column", "image_column", "skip_bad_rows", "max_length"),
     *("generation", "device", "precision", "threads"),
 )
+
+_LONGEST_NAME = 256
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class PredictRequest:
     format: str | None
     input_format: str | None
     task: str | None
+    stream: bool = False
 
 
 def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> None:
@@ -60,27 +63,58 @@ def predict_command(request: PredictRequest, *, assignments: dict[str, Any]) -> 
         precision=machine.precision,
         max_length=settings.data.max_length,
     )
-    policy = BadRowPolicy(settings.data.skip_bad_rows)
+    model.settings = replace(model.settings, generation=settings.generation)
+    if request.stream:
+        _stream(request, model)
+        return
+    policy = BadRowPolicy(True) if settings.data.skip_bad_rows else Unanswered()
     answered = 0
     try:
         with _open_output(request.output) as file:
-            writer = WRITERS[chosen](file, model)
+            writer = WRITERS[chosen](file, model.task)
             blocks = (
-                _of_arguments(request.inputs, model)
+                _of_arguments(request.inputs, model, policy)
                 if source is None
                 else _of_source(source, known, model, settings, policy)
             )
             for block in blocks:
-                for answer in block:
-                    answered += 1
-                    writer.write(answer)
+                answered += sum(row.error is None for row in block)
+                writer.write(block)
                 file.flush()
+            writer.finish()
+            if policy.count and not answered:
+                raise _NoAnswersError(str(policy.seen().all_of(_name_of(source))))
     except BrokenPipeError:
         # The reader, `head` for example, has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if policy.count and not answered and source is not None:
-        raise policy.seen().all_of("standard input" if source == "-" else source)
-    console_reporter().skipped(policy.seen())
+    if isinstance(policy, Unanswered):
+        if policy.count:
+            raise policy.failure(answered)
+    else:
+        console_reporter().skipped(policy.seen())
+
+
+class _NoAnswersError(DataError):
+    """No row at all has an answer: nothing is worth keeping."""
+
+
+def _name_of(source: str | None) -> str:
+    return {None: "the command line", "-": "standard input"}.get(source, str(source))
+
+
+def _stream(request: PredictRequest, model: Model) -> None:
+    """Write one answer while it is made."""
+    if len(request.inputs) != 1 or request.output is not None or request.format is not None:
+        raise UserError("--stream shows one answer as it is written: give one input, without --output or --format.")
+    [example] = _examples_of(request.inputs, model)
+    try:
+        pieces = model.stream(dict(example.values))
+    except TypeError as error:
+        raise UserError(f"--stream: {error}") from None
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    sys.stdout.write("\n")
 
 
 def _source_of(request: PredictRequest) -> str | None:
@@ -96,71 +130,118 @@ def _source_of(request: PredictRequest) -> str | None:
     return request.source
 
 
-def _of_arguments(inputs: list[str], model: Model) -> Iterator[list[Answered]]:
+def _of_arguments(inputs: list[str], model: Model, policy: BadRowPolicy) -> Iterator[list[Answered]]:
+    """Answers to what stands on the command line."""
+    field, examples = model.input_names[0], _examples_of(inputs, model)
+    block = []
+    for row, (text, (answer, error)) in enumerate(zip(inputs, _answers(model, examples), strict=True), 1):
+        if error is None or _is_kept(policy, text, error, row):
+            block.append(Answered(row, {field: text}, answer, (field,), error))
+    yield block
+
+
+def _examples_of(inputs: list[str], model: Model) -> list[Example]:
     """Texts or paths of images, as they stand on the command line."""
     [field] = [one for one in model.task.fields if one.name == model.input_names[0]]
     if field.kind == "text":
         for text in inputs:
-            if Path(text).is_file() and "\n" not in text:
-                raise UserError(
-                    f"{text} is a file. Answer its rows with --input {text}; a text of that name goes through a pipe."
-                )
+            _require_text(text)
     if len(model.input_names) > 1:
         raise UserError(
             f"This model takes {' and '.join(model.input_names)} together. Give a file with both columns: --input FILE."
         )
-    examples = [Example({field.name: Path(text) if field.kind == "image" else text}) for text in inputs]
-    answers = model.answer(examples)
-    yield [
-        Answered(row, {field.name: text}, answer)
-        for row, (text, answer) in enumerate(zip(inputs, answers, strict=True), 1)
-    ]
+    return [Example({field.name: Path(text) if field.kind == "image" else text}) for text in inputs]
+
+
+def _require_text(text: str) -> None:
+    """Refuse what names a file or a data set: its rows should be answered, not its name."""
+    is_name = "\n" not in text and len(text) < _LONGEST_NAME
+    if text.startswith(("hub:", "sample:")) and not any(map(str.isspace, text)):
+        raise UserError(f"{text} is a data set. Answer its rows with --input {text}.")
+    if is_name and Path(text).exists():
+        kind = "file" if Path(text).is_file() else "folder"
+        raise UserError(
+            f"{text} is a {kind}. Answer its rows with --input {text}; a text of that name goes through a pipe."
+        )
+    if is_name and not any(map(str.isspace, text)) and format_of_name(Path(text)) is not None:
+        raise UserError(f"{text}: no such file. Check the name; a text of that name goes through a pipe.")
 
 
 def _of_source(
     source: str, known: Format | None, model: Model, settings: Settings, policy: BadRowPolicy
 ) -> Iterator[list[Answered]]:
-    """The rows of a file or pipe, block by block."""
+    """The rows of a file or pipe, block by block: each with its answer, or with the reason why it has none."""
     told = Columns({name: tuple(each) for name, each in columns_told(model.task, settings.data).items()})
-    name = "standard input" if source == "-" else source
-    for table in stream(source, format=known, policy=policy):
-        try:
-            examples = model.examples_of(table, told)
-        except DataError as error:
-            raise DataError(f"{name}: {error}") from error
-        usable = [index for index, example in enumerate(examples) if _is_usable(example, table, model, policy)]
-        try:
-            answers = model.answer([examples[index] for index in usable])
-        except DataError:
-            if model.loaded.reader is None or not policy.skip:
-                raise
-            usable = _undamaged(usable, examples, model, policy)
-            answers = model.answer([examples[index] for index in usable])
-        columns = _shown_columns(table)
-        yield [
-            Answered(
-                table.number(index),
-                {column: values[index] for column, values in columns.items()},
-                answer,
-            )
-            for index, answer in zip(usable, answers, strict=True)
-        ]
+    first = True
+    for table in stream(source, format=known, policy=policy, columns=_known_columns(model, told)):
+        rows, reasons = model.answerable(table, told)
+        if reasons and not rows.columns.by_field and source != "-" and not settings.data.skip_bad_rows:
+            raise DataError(f"{source}: {reasons[0]}.")  # no row's fault: the whole file lacks the column
+        if first:
+            for note in (*table.notes, *_header_note(source, known, told, table, model)):
+                console_reporter().note(note)
+        first = False
+        yield _answered(table, rows, reasons, model, policy)
+    if isinstance(policy, Unanswered) and policy.waiting:
+        yield policy.before()
 
 
-def _is_usable(example: Example, table: Table, model: Model, policy: BadRowPolicy) -> bool:
-    missing = next((name for name in model.input_names if example.get(name) is None), None)
-    if missing is not None:
-        policy.report(example.where, f"'{missing}' is empty. Fill it in")
-    return missing is None
+def _answered(
+    table: Table, rows: Examples, reasons: Mapping[int, str], model: Model, policy: BadRowPolicy
+) -> list[Answered]:
+    """The rows of a block in order, those that could not even be read among them."""
+    found: dict[int, tuple[Any, str | None]] = {index: (None, reason) for index, reason in reasons.items()}
+    found |= dict(zip(rows.rows.tolist(), _answers(model, rows.fetch(range(len(rows)))), strict=True))
+    columns = _shown_columns(table)
+    inputs = tuple(column for name in model.input_names for column in rows.columns[name])
+    block: list[Answered] = []
+    for index in range(len(table)):
+        answer, error = found[index]
+        number = table.number(index)
+        if isinstance(policy, Unanswered):
+            block += policy.before(number)
+        if error is None or _is_kept(policy, table.where(index), error, number):
+            values = {column: values[index] for column, values in columns.items()}
+            block.append(Answered(number, values, answer, inputs, error))
+    return block
 
 
-def _undamaged(usable: list[int], examples: list[Example], model: Model, policy: BadRowPolicy) -> list[int]:
-    """Those whose files can be read; the others are reported."""
-    found = list(model.task.damaged(model.loaded.reader, [[examples[index] for index in usable]]))
-    for bad in found:
-        if bad is not None:
-            policy.report(bad.where, bad.reason)
-    return [index for index, bad in zip(usable, found, strict=True) if bad is None]
+def _is_kept(policy: BadRowPolicy, where: str, reason: str, number: int) -> bool:
+    """Remember a row without an answer; whether it is written all the same."""
+    if isinstance(policy, Unanswered):
+        policy.remember(where, reason, number)
+        return True
+    policy.report(where, reason, number)
+    return False
+
+
+def _answers(model: Model, examples: list[Example]) -> list[tuple[Any, str | None]]:
+    """An answer to each example, or the reason why it has none: a damaged image, say."""
+    try:
+        return [(answer, None) for answer in model.answer(examples)]
+    except DataError as error:
+        if len(examples) == 1:
+            return [(None, str(error).rstrip("."))]
+    middle = len(examples) // 2
+    return [*_answers(model, examples[:middle]), *_answers(model, examples[middle:])]
+
+
+def _known_columns(model: Model, told: Columns) -> set[str]:
+    """The names, in lower case, by which the header of a table that comes through a pipe is recognised."""
+    names = {name for one in model.input_names for known in (told, model.columns) if known for name in known[one]}
+    for one in model.task.fields:
+        if one.name in model.input_names:
+            names |= {one.name, *(name for tier in one.usual_names for name in tier)}
+    return {name.lower() for name in names}
+
+
+def _header_note(source: str, known: Format | None, told: Columns, table: Table, model: Model) -> list[str]:
+    """What was taken for the header of a file with one column, where it may be a text."""
+    format = known or format_of_name(Path(source))
+    name = table.column_names[0]
+    if format not in ("csv", "tsv") or len(table.column_names) > 1 or name.lower() in _known_columns(model, told):
+        return []
+    return [f"The first line, '{cut(name)}', is taken for the header. If it is a text, use --input-format text."]
 
 
 def _shown_columns(table: Table) -> dict[str, list[Any]]:
@@ -221,7 +302,7 @@ def _open_output(output: Path | None) -> Iterator[TextIO]:
         try:
             yield file
         except HeadwayError as error:
-            if file.tell() == 0:
+            if file.tell() == 0 or isinstance(error, _NoAnswersError):
                 raise
             failure = error
     if failure is not None:

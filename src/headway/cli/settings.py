@@ -25,10 +25,10 @@ def settings_command(task: str | None) -> None:
     console.print(table)
 
 
-def _hidden(task: str | None) -> frozenset[str]:
+def _hidden(task: str | None) -> set[str]:
     """The settings that a task does not use."""
     if task is None:
-        return frozenset()
+        return set()
     from headway.tasks.registry import find_task, unused_settings
 
     return unused_settings(find_task(task))

@@ -123,7 +123,8 @@ def _results(record: Record, infos: Sequence[MetricInfo]) -> str:
         cells = " | ".join(info.show_with_range(scores.metrics[info.name]) for info in infos)
         lines.append(f"| {name} | {cells} |")
     lines += ["", "In brackets 95 % bootstrap intervals over the scored rows."]
-    lines += [f"{info.label}: `{info.signature}`." for info in infos if info.signature]
+    signatures = record.scores.signatures
+    lines += [f"{info.label}: `{signatures[info.name]}`." for info in infos if info.name in signatures]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from headway.evaluation.intervals import interval, resamples_of
-from headway.evaluation.metrics.labels import NUM_BINS, LabelCounts, LabelMetrics, bins_of
+from headway.evaluation.metrics.label_metrics import NUM_BINS, LabelCounts, LabelMetrics, bins_of
 from headway.evaluation.metrics.metric import FloatArray, IntArray, ratio
 from headway.evaluation.record import Interval
 

@@ -148,11 +148,32 @@ class Examples:
         codes, given = labels.encode(self.raw_labels, self.table.where, skip_bad_rows=skip_bad_rows)
         missing = self.rows[~given[self.rows]]
         if len(missing) and not skip_bad_rows:
-            raise _empty_label(self.table, missing)
+            raise _empty_target(self.table, missing, "the label")
         encoded = self._with(labels=labels, codes=codes)
         left = encoded.without(~given, missing)
         if not len(left):
             raise DataError(f"{self.table.source}: none of the {len(self.table):,} rows has both an input and a label.")
+        return left
+
+    def with_texts(self, one: Field, *, skip_bad_rows: bool = False) -> "Examples":
+        """The examples that have a text to answer with; the others are an error, or left out when bad rows are skipped.
+
+        Raises:
+            DataError: A row has none, or the table has no such column.
+        """
+        columns = self.columns[one.name]
+        if not columns:
+            raise DataError(f"{self.table.source} has no {one.name}. Name their column with --set {one.setting}=….")
+        missing = np.zeros(len(self.table), dtype=bool)
+        for start in range(0, len(self), _CHUNK):
+            rows = self.rows[start : start + _CHUNK]
+            missing[rows] = [not texts for texts in read_references(self.table, columns, rows)]
+        empty = self.rows[missing[self.rows]]
+        if len(empty) and not skip_bad_rows:
+            raise _empty_target(self.table, empty, ", ".join(f"'{name}'" for name in columns))
+        left = self.without(missing, empty)
+        if not len(left):
+            raise DataError(f"{self.table.source}: no row has both an input and {one.name}.")
         return left
 
     @property
@@ -254,9 +275,9 @@ def _classes(codes: NDArray[Any]) -> list[int | tuple[int, ...]]:
     return answer
 
 
-def _empty_label(table: Table, missing: IntArray) -> DataError:
+def _empty_target(table: Table, missing: IntArray, what: str) -> DataError:
     more = f" (and in {len(missing) - 1:,} more rows)" if len(missing) > 1 else ""
     return DataError(
-        f"{table.where(int(missing[0]))}: the label is empty{more}. "
+        f"{table.where(int(missing[0]))}: {what} is empty{more}. "
         "Fill it in, or leave such rows out with --skip-bad-rows."
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from headway.errors import DataError
-from headway.images.decoding import is_image_name
+from headway.files import is_image_name
 from headway.sources.table import Table
 
 __all__ = ["Columns", "Field", "find_columns", "find_inputs", "looks_like_images"]
@@ -86,9 +86,9 @@ def find_columns(
         if field.name in found or (field.role == "target" and not targets):
             continue
         taken = {column for columns in found.values() for column in columns}
-        column = _find(table, field, fields, found, taken)
-        if column is not None:
-            found[field.name] = (column,)
+        columns_found = _find(table, field, fields, found, taken)
+        if columns_found:
+            found[field.name] = columns_found
     columns = Columns({field.name: found[field.name] for field in fields if field.name in found})
     _check(table, fields, columns)
     return columns
@@ -139,34 +139,35 @@ def _stand_in(names: Sequence[str], field: Field) -> str | None:
 
 def _find(
     table: Table, field: Field, fields: Sequence[Field], found: Mapping[str, tuple[str, ...]], taken: set[str]
-) -> str | None:
+) -> tuple[str, ...]:
     names = [name for name in table.column_names if name not in taken]
     if field.partners:
         first = next(iter(found.values()))[0]
         partners = (other for one, other in field.partners if one == first.lower())
-        return next((match for other in partners if (match := _same_name(names, other))), None)
+        return next(((match,) for other in partners if (match := _same_name(names, other))), ())
     if field.role == "input" and _same_name(names, field.name) is None:
         pairs = (pair for other in fields for pair in other.partners if other.kind == field.kind)
         for one, other in pairs:
             if (match := _same_name(names, one)) is not None and _same_name(names, other) is not None:
-                return match
-    match = _by_name(table, names, field)
-    if match is not None or field.optional:
-        return match
+                return (match,)
+    named = _by_name(table, names, field)
+    if named or field.optional:
+        return named
     if field.role == "input":
         others = {name for other in fields if other.role == "target" for tier in other.usual_names[:2] for name in tier}
         names = [name for name in names if _plain(name) not in others]
-    return _by_content(table, names, field, taken)
+    return (_by_content(table, names, field, taken),)
 
 
-def _by_name(table: Table, names: Sequence[str], field: Field) -> str | None:
+def _by_name(table: Table, names: Sequence[str], field: Field) -> tuple[str, ...]:
+    """The column with a usual name; where a field may have many values, all of reference1, reference2 and so on."""
     for tier in field.usual_names:
-        found = [name for name in names if _plain(name) in tier]
-        if len(found) > 1:
+        found = [name for name in names if _plain(name) in tier or (field.many and _without_number(name) in tier)]
+        if len(found) > 1 and not field.many:
             raise _ambiguous(table, found, field)
         if found:
-            return found[0]
-    return None
+            return tuple(found)
+    return ()
 
 
 def _by_content(table: Table, names: Sequence[str], field: Field, taken: set[str]) -> str:
@@ -271,6 +272,10 @@ def _same_name(names: Sequence[str], name: str) -> str | None:
 
 def _plain(name: str) -> str:
     return name.strip().lower().replace("-", "_").replace(" ", "_")
+
+
+def _without_number(name: str) -> str:
+    return _plain(name).rstrip("0123456789").rstrip("_")
 
 
 def _a(field: Field) -> str:

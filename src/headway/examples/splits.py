@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from heapq import heapreplace
 from typing import Any
 
 import numpy as np
@@ -109,14 +110,27 @@ def make_folds(
 ) -> IntArray:
     """The fold that each example is held out in: groups together, strata in proportion. *Shape:* (examples,).
 
+    Stratum by stratum, the largest group first, each goes to the fold that has the fewest rows of its stratum, and of
+    those to the smallest.
+
     Raises:
         DataError: There are fewer different inputs than folds.
     """
-    fractions = (1 / count,) * (count - 1)
-    folds = _assign(groups(examples), strata(examples), fractions, np.random.default_rng(seed), keep_rest=False)
-    if len(np.unique(folds)) < count:
+    first, group_of, sizes = _groups(groups(examples))
+    if len(sizes) < count:
         raise DataError(f"{examples.table.source} has too few different inputs for {count} folds. Add rows.")
-    return folds
+    stratum = _strata_of(strata(examples), first)
+    order = np.lexsort((np.random.default_rng(seed).random(len(sizes)), -sizes, stratum))
+    fold_of = np.empty(len(sizes), dtype=np.int64)
+    totals, folds, now = [0] * count, list[tuple[int, int, int]](), -1
+    for group, size, kind in zip(order.tolist(), sizes[order].tolist(), stratum[order].tolist(), strict=True):
+        if kind != now:
+            folds, now = sorted((0, total, fold) for fold, total in enumerate(totals)), kind
+        rows, total, fold = folds[0]
+        heapreplace(folds, (rows + size, total + size, fold))
+        totals[fold] = total + size
+        fold_of[group] = fold
+    return fold_of[group_of]
 
 
 def label_strata(targets: NDArray[Any]) -> IntArray:
@@ -137,12 +151,10 @@ def _assign(
     strata: IntArray | None,
     shares: tuple[float, ...],
     rng: np.random.Generator,
-    *,
-    keep_rest: bool = True,
 ) -> IntArray:
     """(rows,): the part, in the order of `shares`, that each row goes to; len(shares) is the rest, for training."""
     first, group_of, sizes = _groups(groups)
-    stratum = (np.zeros(len(groups), dtype=np.int64) if strata is None else strata)[first]
+    stratum = _strata_of(strata, first)
     rows_in = np.bincount(stratum, weights=sizes).astype(np.int64)
     quotas = np.zeros((len(shares), len(rows_in)), dtype=np.int64)
     for part, share in enumerate(shares):
@@ -156,8 +168,7 @@ def _assign(
     limits = np.cumsum(quotas, axis=0)
     part_in_order = (middles[None, :] >= limits[:, in_order]).sum(axis=0)
     last = np.append(in_order[1:] != in_order[:-1], True)
-    if keep_rest:
-        part_in_order[last] = len(shares)  # every label keeps something to train on
+    part_in_order[last] = len(shares)  # every label keeps something to train on
     for part in range(len(shares)):  # and no part stays empty while another label could give it something
         spare = np.flatnonzero((part_in_order == len(shares)) & ~last)
         if not (part_in_order == part).any() and len(spare):
@@ -177,6 +188,11 @@ def _groups(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return first[order], rank[group_of.reshape(-1)], sizes[order]
+
+
+def _strata_of(strata: IntArray | None, first: IntArray) -> IntArray:
+    """The stratum of each group: that of its first row."""
+    return np.zeros(len(first), dtype=np.int64) if strata is None else strata[first]
 
 
 def _quotas(rows_in: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -17,12 +17,10 @@ from PIL.JpegImagePlugin import JpegImageFile
 from headway.errors import DataError
 
 __all__ = [
-    "IMAGE_ENDINGS",
     "MAX_PIXELS",
     "MAX_REDUCIBLE_PIXELS",
     "ImageSource",
     "image_name",
-    "is_image_name",
     "open_image",
     "to_grey",
     "to_rgb",
@@ -39,18 +37,6 @@ for a quarter of a gigabyte of red, green and blue."""
 MAX_REDUCIBLE_PIXELS = 2 * MAX_PIXELS
 """The largest image that is decoded at half, a quarter or an eighth of its width and height, which JPEG and JPEG 2000
 allow without ever holding the whole. Pillow itself refuses more."""
-
-IMAGE_ENDINGS = frozenset(
-    f".{ending}"
-    for endings in (
-        ("avif", "avifs", "bmp", "dib", "gif", "heic", "heif", "png", "tif", "tiff", "webp"),
-        ("jpg", "jpeg", "jpe", "jfif", "mpo"),
-        ("jp2", "j2c", "j2k", "jpc", "jpf", "jpx"),
-        ("pbm", "pgm", "pnm", "ppm"),
-    )
-    for ending in endings
-)
-"""Endings of the names of image files. HEIC is not decoded, but an error that names such photos beats skipping them."""
 
 # Not all that Pillow knows: it would start a program to draw an EPS file, and takes almost anything for a TGA file.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -72,12 +58,6 @@ _SNIFFED = 512
 _QUIET = re.compile(r"PIL\.")
 """The modules whose warnings (about metadata and sizes, which are judged here) are ignored. That filter is installed
 for good and not with `warnings.catch_warnings`, which is unsafe in threads: two that overlap keep each other's."""
-
-
-def is_image_name(name: str | Path) -> bool:
-    """Whether a file's name has the ending of an image and is not hidden (macOS keeps notes on a.png in ._a.png)."""
-    path = Path(name)
-    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
 
 
 def image_name(source: ImageSource) -> str:

@@ -9,8 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from headway.images.augmentation import Augmentation
-from headway.images.cache import PixelCache
 from headway.images.decoding import ImageSource, image_name, open_image
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 
 __all__ = ["keep_pixels", "load_pixels"]

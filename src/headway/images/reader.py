@@ -11,9 +11,9 @@ from torch import Tensor
 
 from headway.errors import DataError
 from headway.images.augmentation import Augmentation
-from headway.images.cache import PixelCache
 from headway.images.decoding import ImageSource
 from headway.images.loading import keep_pixels, load_pixels
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 
 __all__ = ["ImageReader", "NamedImage"]

@@ -1,1 +1,1 @@
-"""Settings become modules: `ModelConfig`, the encoder, the heads, and `build`."""
+"""From settings to modules: `ModelConfig`, the encoder, the heads, and `build`."""

@@ -1,4 +1,4 @@
-"""A classifier: a transformer, one pooled vector a sequence, and one score a label."""
+"""A classifier: a transformer, one pooled vector per sequence, and one score per label."""
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ __all__ = ["Classifier", "DistilledHead", "Pooler"]
 
 
 class Pooler(nn.Module):
-    """One vector a sequence through a dense layer and an activation (Devlin et al. 2019, as released: tanh)."""
+    """One vector per sequence through a dense layer and an activation (Devlin et al. 2019, as released: tanh)."""
 
     def __init__(self, d_model: int, head: ClassificationHeadConfig, norm_eps: float, norm_bias: bool) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Pooler(nn.Module):
 
 
 class DistilledHead(nn.Module):
-    """The mean of two layers' scores: of a classifying token, and of one that learned from a teacher.
+    """The mean of two layers' scores: of the class token, and of the distillation token.
 
     Source: Touvron et al. 2021, §4, "Classification with our approach".
     """
@@ -48,9 +48,9 @@ class DistilledHead(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Packed sequences in, one score a label out.
+    """Packed sequences in, one score per label out.
 
-    Where the architecture has both an encoder and a decoder, the decoder reads the same sequence again, shifted right,
+    Where the config has both an encoder and a decoder, the decoder reads the same sequence again, shifted right,
     with the encoder's vectors as its memory, and the head reads the decoder (Lewis et al. 2020, §3.1) at the row of the
     sequence's last end token (`ClassificationHeadConfig.end_id`). Tokenizers end each text with one, and pairs have
     more. How many the other sequences of a batch have does not matter (`transformers` wants the same number of each). A
@@ -69,7 +69,7 @@ class Classifier(nn.Module):
         if architecture.encoder is not None and architecture.decoder is not None:
             shared = self.encoder.token_embedding if architecture.shared_embedding else None
             stack = architecture.decoder
-            assert architecture.starts_with_last or architecture.start_id is not None, "a decoder begins with something"
+            assert architecture.starts_with_last or architecture.start_id is not None, "a decoder has a start token"
             self.decoder = Stack(stack, shared)
         self._start_id = None if architecture.starts_with_last else architecture.start_id
         self.pooler = Pooler(stack.d_model, head, stack.norm_eps, stack.norm_bias) if head.pooler else None
@@ -88,7 +88,7 @@ class Classifier(nn.Module):
         return self.classification_head(self.head_dropout(pooled))
 
     def init_weights(self) -> None:
-        """Draw every weight from PyTorch's default generator, by the paper's rule."""
+        """Initialise every weight from PyTorch's default generator, by the paper's rule."""
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))
 
     def _pool(self, input: Tensor, packing: Packing, token_types: Tensor | None) -> Tensor:

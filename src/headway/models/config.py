@@ -22,25 +22,25 @@ DropoutPlace = Literal[
 ]
 Pooling = Literal["first", "first_two", "mean", "last"]
 PlaceDropout = float | Literal["absent"] | None
-"""The share of one place; none: the stack's `dropout`. Where a family has no such place, nothing is ever zeroed."""
+"""The dropout of one place; none: the stack's `dropout`. Where a family has no such place, it is 0."""
 Positions = Literal["learned", "sinusoidal", "sinusoidal_inclusive", "rotary", "relative"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PatchConfig:
-    """How an image becomes tokens: squares of it, each through one linear map (Dosovitskiy et al. 2021, §3.1)."""
+    """How an image becomes tokens: patches, each through one linear map (Dosovitskiy et al. 2021, §3.1)."""
 
     image_size: int
     """Height and width of the image, in pixels."""
 
     patch_size: int
-    """Height and width of a square, in pixels."""
+    """Height and width of a patch, in pixels."""
 
     num_channels: int = 3
     """Colours."""
 
     leading_tokens: int = 1
-    """Learned tokens before the squares: the one that a classifier reads, and, for DeiT, the distillation token."""
+    """Learned tokens before the patches: the one that a classifier reads, and, for DeiT, the distillation token."""
 
     @property
     def num_tokens(self) -> int:
@@ -53,7 +53,7 @@ class RelativePositions:
     """A learned bias on scores for each distance between query and key, in buckets that widen (Raffel et al. 2020)."""
 
     num_buckets: int
-    """Distances that are told apart."""
+    """Number of buckets."""
 
     max_distance: int
     """From here on all distances share a bucket."""
@@ -77,23 +77,23 @@ class StackConfig:
     """Longest sequence, in tokens."""
 
     positions: Positions = "learned"
-    """How a token knows its place: a learned or sinusoidal vector added to it (the sinusoids' lowest frequency may be
+    """How positions are represented: a learned or sinusoidal vector added to it (the sinusoids' lowest frequency may be
     included or not), rotated queries and keys, or a bias on the scores."""
 
     position_offset: int = 0
-    """Rows of the position table before the one of the first token."""
+    """Row of the position table for the first token."""
 
     relative: RelativePositions | None = None
     """The buckets, where `positions` is `relative`."""
 
     num_token_types: int = 0
-    """Kinds of tokens, as the first and the second text of a pair. 0: tokens have no types."""
+    """Number of token types, as for the first and the second text of a pair; 0 for none."""
 
     embedding_size: int | None = None
     """Width of the embeddings, projected to d_model after their norm; none: they have d_model and no projection."""
 
     embedding_scale: float = 1.0
-    """What the token's vector is multiplied by."""
+    """Factor of the token's vector."""
 
     embedding_norm: bool = True
     """Whether the sum of the embeddings is normalised."""
@@ -106,7 +106,7 @@ class StackConfig:
     """Width inside the feed-forward layer."""
 
     num_layers: int
-    """Blocks that a token goes through."""
+    """Number of blocks that a token passes through."""
 
     num_heads: int
     """Attention heads."""
@@ -159,17 +159,17 @@ class StackConfig:
     """Whether the feed-forward layer's maps have biases."""
 
     attention_scale: float | None = None
-    """What Q·Kᵀ is multiplied by; 1/√head_dim when none."""
+    """Factor of Q·Kᵀ; 1/√head_dim when none."""
 
     rotary_thetas: tuple[float, ...] | None = None
     """Base of each layer's rotary positions (Su et al. 2021), where `positions` is `rotary`."""
 
     windows: tuple[int | None, ...] | None = None
-    """How far each layer's tokens see to either side, none meaning everywhere; none: all of them everywhere."""
+    """How far each layer's tokens attend to either side, none meaning everywhere; none: no layer has a window."""
 
     # --- training -------------------------------------------------------------------------------------------------
     dropout: float = 0.1
-    """Share of elements zeroed after the embeddings and after each sublayer, in training."""
+    """Dropout after the embeddings and after each sublayer."""
 
     embedding_dropout: PlaceDropout = None
     """The same, after the embeddings only; as `dropout` when none."""
@@ -184,17 +184,17 @@ class StackConfig:
     """The same, between the feed-forward layer's two maps; as `dropout` when none."""
 
     attention_dropout: float = 0.1
-    """Share of attention weights zeroed, in training."""
+    """Dropout of the attention weights."""
 
     def share(self, place: DropoutPlace) -> float:
-        """What is zeroed at a place in training."""
+        """The dropout of one place."""
         share: PlaceDropout = getattr(self, place)
         if share == "absent":
             return 0.0
         return self.dropout if share is None else share
 
     def with_dropout(self, dropout: float | None, attention_dropout: float | None) -> "StackConfig":
-        """The same stack with other shares, as `ModelConfig.with_dropout` says."""
+        """The same stack with other dropout, as `ModelConfig.with_dropout` says."""
         changes: dict[str, Any] = {}
         if dropout is not None:
             places = get_args(DropoutPlace)
@@ -207,14 +207,14 @@ class StackConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationHeadConfig:
-    """From a sequence's vectors to one score a label."""
+    """From a sequence's vectors to one score per label."""
 
     pooling: Pooling = "first"
     """Which vector is read: the first token's, the last one's, or the mean of all. With `first_two`, those of the first
     and of the second token have a layer each that scores, and the mean of both scores counts."""
 
     end_id: int | None = None
-    """With `last` pooling: it is the last token of this id that is read, where the sequence has one; none: any."""
+    """With `last` pooling: the last token of this id is read, where the sequence has one; none: the last token."""
 
     pooler: bool = True
     """Whether a dense layer comes before the one that scores."""
@@ -232,24 +232,24 @@ class ClassificationHeadConfig:
     """Whether the layer that scores has a bias."""
 
     dropout: float = 0.1
-    """Share of the pooled vector zeroed before it is scored, in training."""
+    """Dropout of the pooled vector before it is scored."""
 
     dropout_before_pooler: bool = False
-    """Whether the pooler's input too loses that share."""
+    """Whether the pooler's input has that dropout too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LMHeadConfig:
-    """From a token's vector to one score a word of the vocabulary."""
+    """From a token's vector to one score per token of the vocabulary."""
 
     tied: bool = True
     """Whether the matrix is the token embedding."""
 
     bias: bool = False
-    """Whether each word has a bias."""
+    """Whether each token of the vocabulary has a bias."""
 
     scale: float = 1.0
-    """What the vector is multiplied by first."""
+    """Factor of the vector, applied first."""
 
     transform: Activation | None = None
     """Activation of a dense layer with a norm that comes before; none: there is no such layer."""
@@ -257,7 +257,7 @@ class LMHeadConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """A whole model: an encoder, a decoder or both, and what is read off their last vectors.
+    """A whole model: an encoder, a decoder or both, and the heads on their last vectors.
 
     A family whose models can do both describes both heads; a model that is built has one.
     """
@@ -267,17 +267,17 @@ class ModelConfig:
     head: ClassificationHeadConfig | None = None
     """For classification."""
     lm_head: LMHeadConfig | None = None
-    """For writing text."""
+    """For generation."""
     shared_embedding: bool = False
     """Whether encoder and decoder have one token embedding."""
     projected_memory: bool = False
     """Whether a linear map leads from the encoder's width to the decoder's."""
     initializer_std: float = 0.02
-    """Standard deviation of weights that no checkpoint gives."""
+    """Standard deviation of randomly initialised weights."""
     pad_id: int = 0
     """Id of the padding token: unused here, kept for the tools that read the saved folder."""
     start_id: int | None = None
-    """Id that the decoder begins with."""
+    """Id of the decoder's start token."""
     starts_with_last: bool = False
     """Whether the decoder, given a whole text to read, begins with that text's last token instead of `start_id`."""
     decoder_pad_id: int | None = None
@@ -287,23 +287,23 @@ class ModelConfig:
 
     @property
     def padding_id(self) -> int | None:
-        """`pad_id` where the vocabulary has it: a family's usual one may lie beyond a small vocabulary."""
+        """`pad_id` where the vocabulary has it: a family's usual one may be beyond a small vocabulary."""
         stacks = [stack for stack in (self.encoder, self.decoder) if stack is not None and stack.patches is None]
         return self.pad_id if all(self.pad_id < stack.vocabulary_size for stack in stacks) else None
 
     @property
     def input_stack(self) -> StackConfig:
-        """The stack that reads what the user gives: the encoder, or a decoder that stands alone."""
+        """The stack that reads the user's input: the encoder, or a decoder without one."""
         stack = self.encoder or self.decoder
         assert stack is not None, "a model has a stack"
         return stack
 
     def classifying(self) -> "ModelConfig":
-        """The same stacks with the head for classification alone."""
+        """The same stacks with only the classification head."""
         return replace(self, lm_head=None)
 
     def generative(self) -> "ModelConfig":
-        """The same stacks with the head for writing alone."""
+        """The same stacks with only the language modelling head."""
         return replace(self, head=None)
 
     def with_dropout(
@@ -312,11 +312,11 @@ class ModelConfig:
         attention_dropout: float | None = None,
         head_dropout: float | None = None,
     ) -> "ModelConfig":
-        """The same model with other shares of zeroed elements in training; none leaves a share as it is.
+        """The same model with other dropout; none leaves it as it is.
 
         Args:
             dropout: After the embeddings, after attention, after the feed-forward layer and inside it, wherever the
-                family has such a place, even if its own share there is 0.
+                family has such a place, even if its own dropout there is 0.
             attention_dropout: Of the attention weights.
             head_dropout: Of the vector that a classifier scores.
         """

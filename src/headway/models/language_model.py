@@ -1,4 +1,4 @@
-"""Models that write text: a decoder, alone or reading what an encoder has made of its input."""
+"""Generative models: a decoder, alone or with an encoder."""
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ __all__ = ["LMHead", "LanguageModel"]
 
 
 class LMHead(nn.Module):
-    """One score a word of the vocabulary, from each token's vector."""
+    """One score per token of the vocabulary, from each token's vector."""
 
     def __init__(self, d_model: int, vocabulary_size: int, head: LMHeadConfig, norm_eps: float) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class LMHead(nn.Module):
 
 
 class LanguageModel(nn.Module):
-    """Reads a sequence or an image, if it has an encoder, and scores every next word."""
+    """Encodes a sequence or an image, if it has an encoder, and scores every next token."""
 
     def __init__(self, architecture: ModelConfig) -> None:
         super().__init__()
         a = architecture
-        assert a.decoder is not None, "a model that writes has a decoder"
-        assert a.lm_head is not None, "a model that writes has a language head"
+        assert a.decoder is not None, "a generative model has a decoder"
+        assert a.lm_head is not None, "a generative model has an lm_head"
         self.architecture = architecture
         self.encoder = None if a.encoder is None else Stack(a.encoder)
         shared = self.encoder.token_embedding if self.encoder is not None and a.shared_embedding else None
@@ -54,7 +54,7 @@ class LanguageModel(nn.Module):
         self.lm_head = LMHead(a.decoder.d_model, a.decoder.vocabulary_size, a.lm_head, a.decoder.norm_eps)
 
     def encode(self, input: Tensor, packing: Packing) -> Memory:
-        """What the decoder reads: one row a token of the input.
+        """The memory of the decoder: one row per token of the input.
 
         *Shape:* ids (tokens,), or pixels (images, channels, height, width) → (tokens, width)
         """
@@ -71,25 +71,25 @@ class LanguageModel(nn.Module):
         *,
         rows: Rows | None = None,
     ) -> Tensor:
-        """Scores of the word after each token, or after one chosen token per sequence.
+        """Scores of the token after each token, or after one chosen token per sequence.
 
         *Shape:* (tokens,) → (tokens, vocabulary), or (sequences, vocabulary) with `rows`
 
         Args:
-            input_ids: What the decoder reads; with a cache, the tokens after the cached ones.
+            input_ids: The decoder's input; with a cache, the tokens after the cached ones.
             packing: Where the sequences start. They may be several times as many as the memory's, as beams are:
                 neighbours share one.
             memory: What `encode` gave; not needed again once the cache has it.
             cache: What was read already.
-            rows: The one token of each sequence whose next word is wanted: no other is scored.
+            rows: The one token of each sequence whose next token is wanted: no other is scored.
         """
         hidden = self.decoder(input_ids, packing, memory=memory, cache=cache, rows=rows)
         return self.lm_head(hidden, self.decoder.token_embedding.weight)
 
     def new_cache(self, num_sequences: int) -> Cache:
-        """An empty cache for writing `num_sequences` sequences together."""
+        """An empty cache for generating `num_sequences` sequences together."""
         return Cache(self.decoder.settings.num_layers, num_sequences)
 
     def init_weights(self) -> None:
-        """Draw every weight from PyTorch's default generator, by the paper's rule."""
+        """Initialise every weight from PyTorch's default generator, by the paper's rule."""
         self.apply(lambda module: init_linear_normal(module, self.architecture.initializer_std))

@@ -8,7 +8,7 @@ __all__ = ["shift_right"]
 
 
 def shift_right(target_ids: Tensor, packing: Packing, start_id: int | None) -> Tensor:
-    """What the decoder reads while it learns to write the target: a start token, then all but the target's last.
+    """The decoder's input while it learns to generate the target: a start token, then all but the target's last.
 
     *Shape:* (tokens,) → (tokens,)
 

@@ -1,4 +1,4 @@
-"""The stack: embeddings and blocks, as an encoder that reads or a decoder that writes."""
+"""The stack: embeddings and blocks, as an encoder or a decoder."""
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,7 @@ __all__ = ["Stack"]
 
 
 class Stack(nn.Module):
-    """Gives each token of packed sequences a vector that knows all that the token may see."""
+    """Gives each token of packed sequences a vector that depends on all that the token may attend to."""
 
     def __init__(self, settings: StackConfig, shared_token: TokenEmbedding | None = None) -> None:
         """Build the stack.
@@ -48,7 +48,7 @@ class Stack(nn.Module):
 
     @property
     def token_embedding(self) -> TokenEmbedding:
-        """The table of tokens."""
+        """The token embedding."""
         assert isinstance(self.embeddings, Embeddings)
         return self.embeddings.token_embedding
 

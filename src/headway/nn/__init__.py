@@ -1,1 +1,1 @@
-"""The transformer's parts: tensors in, tensors out. Nothing here knows a batch, a task, a model family or a file."""
+"""The transformer's parts: tensors in, tensors out. Nothing here knows batches, tasks, model families or files."""

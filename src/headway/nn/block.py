@@ -16,7 +16,7 @@ from headway.nn.rows import Rows
 __all__ = ["Block", "Memory"]
 
 Memory = tuple[Tensor, Packing]
-"""What cross-attention reads: the encoder's vectors, one row a token, and where the sequences start in them."""
+"""What cross-attention reads: the encoder's vectors, one row per token, and where the sequences start in them."""
 
 
 class Block(nn.Module):
@@ -38,17 +38,17 @@ class Block(nn.Module):
         attention_dropout: float,
         feed_forward_dropout: float,
     ) -> None:
-        """Put the sublayers together.
+        """Assemble the sublayers.
 
         Args:
             self_attention: The first sublayer.
             cross_attention: The second, in a decoder that reads a memory.
             feed_forward: The last.
             make_norm: Makes a norm; each sublayer has one.
-            pre_norm: Where it stands.
+            pre_norm: Whether norms come before the sublayers.
             first_norm: Whether self-attention has one at all.
-            attention_dropout: Share of elements of the attentions' outputs zeroed in training.
-            feed_forward_dropout: The same of the feed-forward layer's output.
+            attention_dropout: Dropout of the attentions' outputs.
+            feed_forward_dropout: Dropout of the feed-forward layer's output.
         """
         super().__init__()
         self.pre_norm = pre_norm
@@ -77,8 +77,8 @@ class Block(nn.Module):
         Args:
             input: One row per token.
             packing: Where the sequences start.
-            rotation: Angles that queries and keys are turned by.
-            bias: Added to the scores of self-attention, as it wants it.
+            rotation: Angles by which queries and keys are rotated.
+            bias: Added to the scores of self-attention.
             memory: What cross-attention reads; not needed where the cache has it.
             cache: Keys and values of the tokens before these.
             rows: The one row of each sequence that is wanted; of the others only keys and values are computed.
@@ -99,7 +99,7 @@ class Block(nn.Module):
     def _memory(
         attention: CrossAttention, memory: Memory | None, cache: LayerStep | None
     ) -> tuple[tuple[Tensor, Tensor], Packing]:
-        """The memory's keys and values, where the cache has them from there, and where its sequences start."""
+        """The memory's keys and values, from the cache where it has them, and where its sequences start."""
         if cache is not None and cache[0].memory is not None and cache[1].memory_packing is not None:
             return cache[0].memory, cache[1].memory_packing
         assert memory is not None, "this block reads a memory"

@@ -1,4 +1,4 @@
-"""Keys and values of the tokens that are written already: each new token costs only itself."""
+"""Keys and values of the tokens generated so far: each new token costs only itself."""
 
 from functools import cached_property
 
@@ -18,10 +18,10 @@ KeysAndValues = tuple[Tensor, Tensor]
 
 
 class Step:
-    """Where the new tokens of one call stand; computed once for all layers."""
+    """Positions of the new tokens of one call; computed once for all layers."""
 
     def __init__(self, before: tuple[int, ...], packing: Packing, memory_packing: Packing | None) -> None:
-        """Lay the new tokens out behind the old.
+        """Place the new tokens after the cached ones.
 
         Args:
             before: Cached tokens of each sequence.
@@ -37,7 +37,7 @@ class Step:
         self.sequences = torch.arange(len(packing), device=packing.device).repeat_interleave(counts, output_size=total)
         """Which sequence each new token belongs to. *Shape:* (tokens,)"""
         self.positions = packing.positions + self._starts.repeat_interleave(counts, output_size=total)
-        """Where each new token stands in its sequence. *Shape:* (tokens,)"""
+        """Position of each new token in its sequence. *Shape:* (tokens,)"""
         self._masks: dict[tuple[AttentionPattern, Rows | None], Tensor | None] = {}
 
     @cached_property
@@ -46,7 +46,7 @@ class Step:
         return torch.arange(self.longest, device=self.packing.device)[None]
 
     def query_positions(self, rows: Rows | None) -> Tensor:
-        """Where the queries stand, those of all new tokens or of chosen ones. *Shape:* (sequences or 1, queries)."""
+        """Positions of the queries: of all new tokens, or of chosen ones. *Shape:* (sequences or 1, queries)."""
         places = torch.arange(self.packing.max_length, device=self.packing.device)[None]
         positions = self._starts[:, None] + (places if rows is None else rows.places[:, None])
         return positions[:1] if self._alike(rows) else positions
@@ -74,7 +74,7 @@ class Step:
         return visible[:, None]
 
     def _alike(self, rows: Rows | None) -> bool:
-        """Whether the queries of all sequences stand at the same positions and have as many keys."""
+        """Whether the queries of all sequences have the same positions and as many keys."""
         places = () if rows is None else rows.positions
         return len(set(self.before)) == 1 and len(set(self.packing.lengths)) == 1 and len(set(places)) <= 1
 
@@ -82,7 +82,7 @@ class Step:
 class LayerCache:
     """One layer's keys and values, a row of each per token.
 
-    They lie in one block, (sequences, heads, room, head_dim), whose room doubles when it is full.
+    They are stored in one block, (sequences, heads, capacity, head_dim), whose capacity doubles when it is full.
     """
 
     def __init__(self) -> None:
@@ -112,7 +112,7 @@ class LayerCache:
             query: Of the new tokens, or of chosen ones.
             key: Of the new tokens.
             value: Of the new tokens.
-            step: Where the new tokens stand.
+            step: Positions of the new tokens.
             pattern: Which keys each query sees.
             rows: The new token of each sequence that has a query; all have when none.
             bias: Added to the scores, for the queries at `Step.query_positions` and all keys.
@@ -177,7 +177,7 @@ class Cache:
         """Where the sources start in each layer's memory; none before the first step, or without a memory."""
 
     def begin(self, packing: Packing, memory_packing: Packing | None) -> Step:
-        """Count the new tokens in, which every layer then adds.
+        """Register the new tokens, which every layer then adds.
 
         Args:
             packing: The new tokens of each sequence.
@@ -189,7 +189,7 @@ class Cache:
         return step
 
     def select(self, rows: Tensor) -> None:
-        """Keep these sequences, in this order, in every layer: beams that are followed, sentences that go on.
+        """Keep these sequences, in this order, in every layer: beams that are followed, sequences that continue.
 
         Their sources follow. As long as the sequences of a source stay together and whole, it is kept once.
 

@@ -1,6 +1,6 @@
 """Dropout (Srivastava et al. 2014) that costs little on a CPU.
 
-PyTorch draws one double-precision number per element on the CPU, one after the other: 10 to 20 ns an element, more
+PyTorch draws one double-precision number per element on the CPU, one after the other: 10 to 20 ns per element, more
 than the matrix product beside it at short lengths. Sixteen random bits decide just as well: the share dropped is a
 multiple of 1/65536 (0.1 becomes 0.100006), and the survivors are scaled by exactly that share, so the expectation is
 kept.
@@ -24,7 +24,7 @@ def _dropped_words(probability: float) -> int:
 
 
 def survivor_scale(probability: float) -> float:
-    """What the kept elements are multiplied by, so that the expected value stays the same."""
+    """Factor of the kept elements, so that the expected value stays the same."""
     return _WORDS / (_WORDS - _dropped_words(probability))
 
 
@@ -78,5 +78,5 @@ class Dropout(nn.Module):
         return dropout(input, self.probability, self.training)
 
     def extra_repr(self) -> str:
-        """The setting, for printing the model."""
+        """The probability, for printing the model."""
         return f"{self.probability:g}"

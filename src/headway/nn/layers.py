@@ -43,13 +43,13 @@ IN_PLACE: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 
 LOWEST: dict[Activation, float] = {"gelu": -0.17, "gelu_tanh": -0.1701, "relu": 0.0, "silu": -0.2785, "tanh": -1.0}
-"""What each never gives less than."""
+"""The minimum of each."""
 
 
 class FeedForward(nn.Module):
-    """Two linear layers with an activation between: each token by itself (Vaswani et al. 2017, eq. 2).
+    """Two linear layers with an activation between: each token independently (Vaswani et al. 2017, eq. 2).
 
-    When `gated`, the first layer gives twice the width, and the second half multiplies the activated first (Shazeer
+    When `gated`, the first layer has twice the width, and its second half multiplies the activated first (Shazeer
     2020, https://arxiv.org/abs/2002.05202).
     """
 
@@ -65,13 +65,13 @@ class FeedForward(nn.Module):
 
     @property
     def lowest(self) -> float | None:
-        """What the second layer's inputs never are below, if anything."""
+        """Lower bound of the second layer's inputs, if there is one."""
         return None if self.gated else LOWEST[self.activation]
 
     def forward(self, input: Tensor) -> Tensor:
         """*Shape:* (tokens, d_model) → (tokens, d_model)."""
         inner = self.up(input)
-        # Without a gradient nobody reads the inputs again: no second matrix of the inner width goes through memory.
+        # Without a gradient the inputs are not needed again: no second matrix of the inner width goes through memory.
         activate = (ACTIVATIONS if inner.requires_grad else IN_PLACE)[self.activation]
         if self.gated:
             inner, gate = inner.chunk(2, -1)
@@ -90,7 +90,7 @@ def make_norm(kind: NormKind, d_model: int, eps: float, bias: bool) -> nn.Module
 
 
 class PositionEmbedding(nn.Embedding):
-    """A learned vector for each position; the first `offset` rows of the table belong to none."""
+    """A learned vector for each position; the first `offset` rows of the table are unused."""
 
     def __init__(self, num_positions: int, d_model: int, offset: int = 0) -> None:
         super().__init__(num_positions + offset, d_model)
@@ -126,7 +126,7 @@ class TokenEmbedding(nn.Embedding):
 
 
 class Embeddings(nn.Module):
-    """What a token is, plus where it stands, plus which of two texts it belongs to."""
+    """The sum of token, position and token type embeddings."""
 
     def __init__(
         self,
@@ -140,20 +140,20 @@ class Embeddings(nn.Module):
         projection: nn.Linear | None,
         shared: bool = False,
     ) -> None:
-        """Put the tables together.
+        """Combine the tables.
 
         Args:
             token: A vector for each id.
-            position: A vector for each position; none when the model knows positions in another way.
-            token_type: A vector for each kind of token; none for none.
-            scale: What the token's vector is multiplied by.
+            position: A vector for each position; none when the model represents positions in another way.
+            token_type: A vector for each token type; none if there are no types.
+            scale: Factor of the token's vector.
             norm: Of the sum.
-            dropout: Share of elements zeroed in training.
+            dropout: Of the sum.
             projection: From the tables' width to the model's, where they differ.
             shared: Whether `token` belongs to another module, which saves and trains it.
         """
         super().__init__()
-        # A list hides a module from PyTorch: a shared table has one name and one place.
+        # A list hides a module from PyTorch: a shared table is registered once.
         self._shared = [token] if shared else []
         self.token = None if shared else token
         self.position = position
@@ -165,15 +165,15 @@ class Embeddings(nn.Module):
 
     @property
     def token_embedding(self) -> TokenEmbedding:
-        """The table of tokens, wherever it belongs."""
+        """The token embedding, wherever it is registered."""
         return self._shared[0] if self.token is None else self.token
 
     def forward(self, input_ids: Tensor, positions: Tensor, longest: int, token_types: Tensor | None) -> Tensor:
         """*Shape:* input_ids, positions and token_types (tokens,) → (tokens, d_model).
 
         Args:
-            input_ids: What each token is.
-            positions: Where it stands in its sequence, from 0.
+            input_ids: Token ids.
+            positions: Positions in their sequences, from 0.
             longest: The length of the longest sequence, known without asking the device.
             token_types: Which text it belongs to; the first when none.
 
@@ -197,7 +197,7 @@ class Embeddings(nn.Module):
 
 
 class PatchEmbeddings(nn.Module):
-    """Images as sequences: learned tokens first, then the squares of the image, row by row, each with its place."""
+    """Images as sequences: learned tokens first, then the patches of the image, row by row, each with its position."""
 
     def __init__(
         self,

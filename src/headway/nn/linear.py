@@ -1,4 +1,4 @@
-"""Linear layers: in float, and in eight bits for faster answers on a CPU."""
+"""Linear layers: in float, and in eight bits for faster inference on a CPU."""
 
 import warnings
 from collections.abc import Iterator
@@ -23,12 +23,12 @@ class Linear(nn.Linear):
 
 
 class Int8Linear(nn.Module):
-    """The same product in eight bits: weights with one scale an output channel, inputs with one scale a token.
+    """The same product in eight bits: weights with one scale per output channel, inputs with one scale per token.
 
     Weights are symmetric, w ≈ s_channel · q with q in −127 … 127. A token is divided by its largest number (by 1 at
     least where `lowest` is known), and one grid of 256 steps fits them all ("vector-wise", Dettmers et al. 2022,
-    https://arxiv.org/abs/2208.07339): a token with outliers makes no other coarser, and no output depends on other
-    tokens, but where the CPU's kernel finds its grid by itself (other than x86). For inference on a CPU.
+    https://arxiv.org/abs/2208.07339): outliers in one token do not coarsen the others, and no output depends on
+    other tokens, except where the CPU's kernel finds its grid by itself (other than x86). For inference on a CPU.
     """
 
     def __init__(self, linear: nn.Linear, lowest: float | None = None) -> None:
@@ -36,7 +36,7 @@ class Int8Linear(nn.Module):
 
         Args:
             linear: The layer.
-            lowest: What no input is below, in −1 … 0, where that is known: the grid is finer then.
+            lowest: Lower bound of the inputs, in −1 … 0, where known: the grid is then finer.
         """
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
@@ -62,11 +62,11 @@ class Int8Linear(nn.Module):
 
     @property
     def num_parameters(self) -> int:
-        """Weights and biases of the layer that this one stands for."""
+        """Number of weights and biases of the layer that this one replaces."""
         return self.in_features * self.out_features + (0 if self._bias is None else self.out_features)
 
     def _peaks(self, input: Tensor) -> Tensor:
-        """What each token is divided by to lie in the grid. *Shape:* (tokens, in_features) → (tokens, 1)."""
+        """Divisor of each token, so that it fits the grid. *Shape:* (tokens, in_features) → (tokens, 1)."""
         highest = input.amax(-1, keepdim=True)
         if self.lowest is not None:
             return highest.clamp_min_(1)
@@ -74,7 +74,7 @@ class Int8Linear(nn.Module):
 
     def _multiply(self, input: Tensor, packed: object) -> Tensor:
         """The product with inputs in `lowest` … 1. *Shape:* (tokens, in_features) → (tokens, outputs)."""
-        if torch.backends.quantized.engine not in ("x86", "fbgemm"):  # the others have no kernel that is told the grid
+        if torch.backends.quantized.engine not in ("x86", "fbgemm"):  # other engines have no kernel that takes the grid
             return torch.ops.quantized.linear_dynamic(input, packed)
         lowest = -1 if self.lowest is None else self.lowest
         step = (1 - lowest) / 255
@@ -84,7 +84,7 @@ class Int8Linear(nn.Module):
 
 @contextmanager
 def _quantized_tensors() -> Iterator[None]:
-    """PyTorch means to move its quantized tensors elsewhere, and says so.
+    """PyTorch warns that it will move its quantized tensors elsewhere.
 
     The kernel takes nothing else, and is the fastest on a CPU without matrix instructions (measured against
     onednn.qlinear_pointwise).
@@ -105,7 +105,7 @@ def _quantized(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _pack(weight: Tensor, scales: Tensor) -> object:
-    """The form that the kernel reads. *Shape:* weight (outputs, in_features), int8, and scales (outputs,), float64."""
+    """The kernel's packed form. *Shape:* weight (outputs, in_features), int8, and scales (outputs,), float64."""
     with _quantized_tensors():
         quantized = torch._make_per_channel_quantized_tensor(weight, scales, _zeros(weight), 0)
         return torch.ops.quantized.linear_prepack(quantized, None)
@@ -123,9 +123,9 @@ def _unpack(packed: object) -> tuple[Tensor, Tensor]:
 
 
 def _largest_pairs(weight: Tensor) -> Tensor:
-    """The largest weight of each output, or sum of two neighbours: what 127 stands for.
+    """The largest weight of each output, or sum of two neighbours: what 127 represents.
 
-    AVX2 adds two neighbouring products in sixteen bits (`vpmaddubsw`) and cuts off in silence what exceeds them: with
+    AVX2 adds two neighbouring products in sixteen bits (`vpmaddubsw`) and silently saturates: with
     inputs up to 255, two weights of the same sign may sum to 128 at most.
 
     *Shape:* (outputs, in_features) → (outputs,)
@@ -135,11 +135,11 @@ def _largest_pairs(weight: Tensor) -> Tensor:
 
 
 def quantize(model: nn.Module) -> nn.Module:
-    """Replace every linear layer of `model` but the last small ones by its eight-bit form, in place.
+    """Replace every linear layer of `model` except the last small ones by its eight-bit form, in place.
 
     Their float weights are freed: about a quarter of the memory is left.
 
-    Layers with fewer than 64 outputs stay in float: they cost nothing, and every answer hangs on them.
+    Layers with fewer than 64 outputs stay in float: they cost little, and every answer depends on them.
     """
     for name, child in model.named_children():
         if isinstance(child, nn.Linear):
@@ -152,6 +152,6 @@ def quantize(model: nn.Module) -> nn.Module:
 
 
 def num_parameters(module: nn.Module) -> int:
-    """Numbers that a module has learned, those of eight-bit layers included; shared ones count once."""
+    """Number of a module's parameters, those of eight-bit layers included; shared ones count once."""
     quantized = sum(part.num_parameters for part in module.modules() if isinstance(part, Int8Linear))
     return quantized + sum(parameter.numel() for parameter in module.parameters())

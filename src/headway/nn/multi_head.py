@@ -19,7 +19,7 @@ __all__ = ["CrossAttention", "SelfAttention", "record_weights"]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head self-attention: every token of a sequence looks at the others, all or those that its pattern shows it.
+    """Multi-head self-attention: every token of a sequence attends to the others, all or those that its pattern allows.
 
     Query, key and value projections are one matrix, so that the tokens are read once.
     """
@@ -43,7 +43,7 @@ class SelfAttention(nn.Module):
         self.scale = scale
         self.dropout = dropout
         self.recorder: list[list[Tensor]] | None = None
-        """Where `record_weights` looks on."""
+        """Where `record_weights` collects the weights."""
         self.query_key_value = Linear(d_model, 3 * width, bias)
         self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
 
@@ -86,7 +86,7 @@ class SelfAttention(nn.Module):
         bias: AttentionBias | None,
         cache: LayerStep | None,
     ) -> Tensor:
-        # A cache keeps all keys, for queries to come.
+        # A cache keeps all keys, for later queries.
         seen = rows.keys(self.pattern if cache is None else EVERYWHERE)
         width, heads = self.output.in_features, (self.num_heads, -1)
         query = self.query_key_value.forward_slice(rows.take(input), 0, width).unflatten(-1, heads)
@@ -150,13 +150,13 @@ class CrossAttention(nn.Module):
         self.scale = scale
         self.dropout = dropout
         self.recorder: list[list[Tensor]] | None = None
-        """Where `record_weights` looks on."""
+        """Where `record_weights` collects the weights."""
         self.query = Linear(d_model, width, bias)
         self.key_value = Linear(memory_width, 2 * width, bias)
         self.output = Linear(width, d_model, bias if output_bias is None else output_bias)
 
     def keys_and_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """What queries meet: computed once, however many tokens are written.
+        """The memory's keys and values: computed once, however many tokens are generated.
 
         *Shape:* (memory tokens, memory_width) → two of (memory tokens, heads, head_dim)
         """
@@ -189,9 +189,9 @@ class CrossAttention(nn.Module):
 
 @contextmanager
 def record_weights(layer: SelfAttention | CrossAttention) -> Iterator[list[list[Tensor]]]:
-    """Write down a layer's attention weights: for each of its calls, (heads, query_len, key_len) per sequence.
+    """Record a layer's attention weights: for each of its calls, (heads, query_len, key_len) per sequence.
 
-    The formula computes them once more, without dropout. Self-attention with a cache is not recorded. The last block of
+    The formula computes them again, without dropout. Self-attention with a cache is not recorded. The last block of
     a model that reads one row has only that row's weights, over the keys that it sees.
     """
     layer.recorder = []
@@ -205,5 +205,5 @@ def _head_dim(d_model: int, num_heads: int, head_dim: int | None) -> int:
     if head_dim is not None:
         return head_dim
     if d_model % num_heads:
-        raise ValueError(f"d_model {d_model} does not divide into {num_heads} heads")
+        raise ValueError(f"d_model {d_model} is not divisible by {num_heads} heads")
     return d_model // num_heads

@@ -14,14 +14,14 @@ Kept = TypeVar("Kept")
 
 
 def outliving() -> AbstractContextManager[None]:
-    """For tensors that are kept: made while a model is only asked, they can be used when it is trained later."""
+    """For tensors that are kept: made during inference, they can still be used in training."""
     return torch.inference_mode(False)
 
 
 class Packing:
     """Where each sequence of a packed tensor starts.
 
-    A batch of `n` sequences is one tensor of shape `(tokens, …)`, the sequences laid end to end: sequence `i` is the
+    A batch of `n` sequences is one tensor of shape `(tokens, …)`, the sequences concatenated: sequence `i` is the
     rows `offsets[i]` to `offsets[i + 1]`. There is no padding, so there is no padding mask and no work on either.
 
     The lengths live on the host, so that asking for them never waits for a device.
@@ -47,7 +47,7 @@ class Packing:
         return f"Packing({list(self.lengths)}, device={str(self.device)!r})"
 
     def keep(self, made_for: Hashable, make: Callable[[], Kept]) -> Kept:
-        """What `make` gives, made once: for tensors that all layers share and that go when the batch goes."""
+        """The result of `make`, computed once: for tensors that all layers share and that live as long as the batch."""
         if made_for not in self._kept:
             self._kept[made_for] = make()
         kept: Kept = self._kept[made_for]
@@ -99,7 +99,7 @@ class Packing:
 
     @property
     def firsts(self) -> "Packing":
-        """The packing of one row a sequence: what is left when only the first tokens are kept."""
+        """The packing of one row per sequence: what is left when only the first tokens are kept."""
         return Packing((1,) * len(self), self.device)
 
     def lasts(self, marked: Tensor | None = None) -> Tensor:
@@ -136,7 +136,7 @@ class Packing:
         return selected, selected.positions + firsts.repeat_interleave(counts, output_size=selected.num_tokens)
 
     def grouped(self, groups: int) -> "Packing":
-        """Neighbouring sequences taken as one, the same number of them in each group.
+        """Neighbouring sequences merged into one, the same number in each group.
 
         Raises:
             ValueError: The sequences do not divide into so many groups.

@@ -1,4 +1,4 @@
-"""How a token knows where it stands: vectors that are added, rotations of queries and keys, biases on scores."""
+"""Positions: vectors that are added, rotations of queries and keys, biases on scores."""
 
 import math
 
@@ -14,12 +14,12 @@ Rotation = tuple[Tensor, Tensor]
 def sinusoids(positions: Tensor, width: int, *, inclusive: bool = False) -> Tensor:
     """Sines of all frequencies, then their cosines (Vaswani et al. 2017, §3.5).
 
-    The paper alternates the two; the checkpoints put one half after the other, which is the same up to an order.
+    The paper alternates the two; the checkpoints put one half after the other, which is the same up to a permutation.
 
     *Shape:* (tokens,) → (tokens, width)
 
     Args:
-        positions: Where each token stands.
+        positions: Of the tokens.
         width: Of the vectors.
         inclusive: Whether the last frequency is 1/10,000 itself, as in tensor2tensor, or the one before it would be.
     """
@@ -42,7 +42,7 @@ def rotation(positions: Tensor, head_dim: int, theta: float) -> Rotation:
 
 
 def rotate(vectors: Tensor, rotation: Rotation) -> Tensor:
-    """Turn each pair (i, i + head_dim/2) of a query or key by its token's angle.
+    """Rotate each pair (i, i + head_dim/2) of a query or key by its token's angle.
 
     *Shape:* (tokens, heads, head_dim) → the same
     """

@@ -14,7 +14,7 @@ __all__ = ["Rows", "VisibleKeys"]
 
 @dataclass(frozen=True)
 class VisibleKeys:
-    """The keys that one query per sequence sees: a stretch of its sequence."""
+    """The keys that one query per sequence sees: a contiguous range of its sequence."""
 
     packing: Packing
     """How many keys each sequence keeps."""
@@ -29,10 +29,10 @@ class VisibleKeys:
 
 
 class Rows:
-    """One row of each sequence, and where it stands there.
+    """One row of each sequence, and its position there.
 
-    A row that is cut out no longer shows its position, on which causal attention, windows, rotations and relative
-    biases depend. One query's pattern is a stretch of keys: the others are cut away, and no mask is left.
+    A selected row no longer shows its position, on which causal attention, windows, rotations and relative biases
+    depend. One query's pattern is a contiguous range of keys: the others are removed, and no mask is needed.
     """
 
     def __init__(self, packing: Packing, positions: Iterable[int]) -> None:

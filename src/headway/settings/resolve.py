@@ -159,13 +159,13 @@ def _parsed(value: str) -> Any:
 
 
 def load_settings_file(path: Path) -> dict[str, Any]:
-    """Read a TOML file of settings.
+    """Read a TOML file of settings; by name, whatever section they stand in.
 
     Raises:
         SettingsError: It cannot be read or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return _flattened(tomllib.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: could not be read: {reason_of(error)}. Give a file of settings.") from None
     except tomllib.TOMLDecodeError as error:

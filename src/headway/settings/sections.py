@@ -4,9 +4,9 @@ A name is unique over all sections, so that a user writes `learning_rate = 3e-5`
 follows from the data and the model: `headway.training.recipe` decides it, and says what it chose.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = [
     "AugmentationSettings",
@@ -19,12 +19,14 @@ __all__ = [
 ]
 
 Auto = Literal["auto"]
+Positive = Annotated[float, Field(gt=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
     """Settings that belong together; unknown names and impossible values are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class DataSettings(Section):
@@ -38,6 +40,8 @@ class DataSettings(Section):
     """Column with the image: a path, or bytes; found by its name and contents when not given."""
     label_column: str | None = None
     """Column with the label; several 0/1 columns, separated by commas, make a multi-label task."""
+    target_column: str | None = None
+    """Column with the text to answer with; several, separated by commas, hold several references."""
     validation_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Fraction of the rows kept for validation when no validation file is given (at most 10,000 rows)."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
@@ -47,6 +51,13 @@ class DataSettings(Section):
     max_length: int | None = Field(default=None, ge=4)
     """Longest sequence in tokens; longer ones are cut and counted. The model's own maximum when not given."""
 
+    @field_validator("label_column", mode="before")
+    @classmethod
+    def _several_columns(cls, value: object) -> object:
+        """In Python, several columns may come as a list."""
+        several = isinstance(value, list | tuple) and bool(value) and all(isinstance(name, str) for name in value)
+        return ",".join(value) if several else value  # type: ignore[arg-type]
+
 
 class TrainingSettings(Section):
     """How a model learns.
@@ -55,15 +66,15 @@ class TrainingSettings(Section):
     """
 
     # --- optimisation ---------------------------------------------------------------------------------------------
-    epochs: float | Auto = "auto"
+    epochs: Positive | Auto = "auto"
     """Passes over the training data at most; early stopping may end sooner."""
-    batch_size: int | Auto = "auto"
+    batch_size: AtLeastOne | Auto = "auto"
     """Examples in one step."""
     max_tokens: int | None = Field(default=None, ge=16)
     """Tokens in one step at most, instead of a number of examples."""
     micro_batches: int = Field(default=1, ge=1)
     """Parts that a step is computed in, to save memory; the result is that of the whole step."""
-    learning_rate: float | Auto = "auto"
+    learning_rate: Positive | Auto = "auto"
     """Peak of the schedule."""
     schedule: Literal["linear", "cosine", "constant"] = "linear"
     """How the learning rate falls after the warm-up."""
@@ -101,10 +112,10 @@ class TrainingSettings(Section):
     """The metric that early stopping watches: one of the task's, or validation_loss."""
     evaluations_per_epoch: int = Field(default=2, ge=1)
     """Validations per epoch, at least one every 1,000 steps."""
-    patience: int | Auto | None = "auto"
+    patience: AtLeastOne | Auto | None = "auto"
     """Validations without a better result before training stops; never when none."""
     validation_answers: int = Field(default=2000, ge=1)
-    """Validation rows that are answered in full at each validation, where answers are written word by word."""
+    """Validation rows that generative tasks answer in full at each validation."""
     save_minutes: float = Field(default=5.0, ge=0)
     """Minutes between saved states that `--resume` can continue from; 0 saves after every step."""
     tensorboard: bool = False
@@ -112,13 +123,11 @@ class TrainingSettings(Section):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split, the order of examples, new weights, augmentation and dropout."""
 
-    @model_validator(mode="after")
-    def _possible(self) -> "TrainingSettings":
-        for name, least in (("epochs", 0), ("batch_size", 1), ("learning_rate", 0), ("patience", 1)):
-            value = getattr(self, name)
-            if isinstance(value, int | float) and (value < least or (value == 0 and name != "patience")):
-                raise ValueError(f"{name} should be {'above 0' if not least else 'at least 1'}")
-        return self
+    @property
+    def dropouts(self) -> dict[str, float]:
+        """The dropout that the user asked for, by its name."""
+        wanted = {name: getattr(self, name) for name in ("dropout", "attention_dropout", "head_dropout")}
+        return {name: value for name, value in wanted.items() if value is not None}
 
 
 class AugmentationSettings(Section):
@@ -139,7 +148,7 @@ class AugmentationSettings(Section):
 
 
 class GenerationSettings(Section):
-    """How a model that writes text answers."""
+    """How a generative model answers."""
 
     max_new_tokens: int | None = Field(default=None, ge=1)
     """Longest answer in tokens; the model's maximum when not given."""

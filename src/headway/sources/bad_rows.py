@@ -18,6 +18,8 @@ class BadRow:
 
     where: str
     reason: str
+    number: int = 0
+    """Its number within its file, counted from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,13 @@ class BadRowPolicy:
     count: int = 0
     listed: list[BadRow] = field(default_factory=list)
 
-    def report(self, where: str, reason: str) -> None:
-        """Remember a bad row, or raise a DataError when bad rows are not to be skipped."""
+    def report(self, where: str, reason: str, number: int = 0) -> None:
+        """Remember row `number` of its file as bad, or raise a DataError when bad rows are not to be skipped."""
         if not self.skip:
             raise DataError(f"{where}: {reason}, {_SKIP}.")
         self.count += 1
         if len(self.listed) < LISTED:
-            self.listed.append(BadRow(where, reason))
+            self.listed.append(BadRow(where, reason, number))
 
     def seen(self) -> BadRows:
         """All bad rows so far."""

@@ -9,7 +9,7 @@ import numpy as np
 from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.formats.lines import Row
 from headway.sources.formats.parquet import parquet_batches
-from headway.sources.formats.rows import rows_of
+from headway.sources.formats.text_rows import rows_of
 from headway.sources.opening import BATCH_BYTES, BATCH_ROWS, DataFile, open_file
 
 __all__ = ["Chunk", "chunk", "chunks_of", "columns_of", "file_rows", "parquet_chunks"]

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from headway.errors import DataError
-from headway.sources.names import SPLITS, is_image_name, is_litter, split_of
+from headway.files import is_image_name
+from headway.sources.names import SPLITS, is_litter, split_of
 from headway.sources.table import Places, Table
 
 __all__ = ["has_images", "image_tables", "table_of_images"]

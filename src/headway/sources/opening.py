@@ -7,12 +7,11 @@ file of examples is refused here, with a sentence that says what it is instead.
 import bz2
 import gzip
 import io
-import json
 import lzma
 import re
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import BinaryIO, Literal, cast
 
 from headway.errors import DataError
 from headway.sources.file_kinds import PARQUET, refuse_foreign
+from headway.sources.pipe_kinds import kind_of_pipe
 
 __all__ = [
     "BATCH_BYTES",
@@ -169,10 +169,16 @@ def open_file(file: DataFile) -> Iterator[BinaryIO]:
         raise DataError(f"{file.path}: could not be read: {error.strerror or error}. Try again.") from error
 
 
-def open_pipe(pipe: BinaryIO, name: str, format: Format | None) -> tuple[BinaryIO, Format]:
-    """A pipe, unpacked if compressed, and its format: the one given, else JSON lines or plain text by its first line.
+def open_pipe(
+    pipe: BinaryIO, name: str, format: Format | None, columns: Collection[str] = ()
+) -> tuple[BinaryIO, Format]:
+    """A pipe, unpacked if compressed, and its format: the one given, else JSON lines, a table or plain text.
 
-    Waits for the first bytes only, so that a row can be answered as soon as it has come.
+    Waits for the first bytes only, so that a row can be answered as soon as it has come. A table is recognised by a
+    header that names one of `columns` (in lower case).
+
+    Raises:
+        DataError: It cannot be what it seems to be; see `kind_of_pipe`.
     """
     stream = pipe if hasattr(pipe, "peek") else cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, pipe)))
     stream = _unpacked(stream)
@@ -180,9 +186,8 @@ def open_pipe(pipe: BinaryIO, name: str, format: Format | None) -> tuple[BinaryI
     if format != "parquet":
         refuse_foreign(head, name)
     if format is None:
-        # A first line longer than what has come so far is judged by its beginning.
-        first = head.removeprefix(encoding_of(head).mark).lstrip()
-        format = "jsonl" if first.startswith(b"{") and _is_object(first.split(b"\n", 1)) else "text"
+        encoding = encoding_of(head)
+        format = kind_of_pipe(head.removeprefix(encoding.mark).decode(encoding.name, "replace"), name, columns)
     return stream, format
 
 
@@ -201,12 +206,3 @@ def _unpacked(stream: BinaryIO) -> BinaryIO:
 
 def _damaged(name: str) -> DataError:
     return DataError(f"{name}: the compressed file is damaged or cut short. Download or pack it again.")
-
-
-def _is_object(lines: list[bytes]) -> bool:
-    if len(lines) == 1:
-        return True
-    try:
-        return isinstance(json.loads(lines[0]), dict)
-    except ValueError:
-        return False

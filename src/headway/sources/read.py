@@ -6,22 +6,23 @@ A source is a file (CSV, TSV, JSON lines, Parquet, also compressed), a folder of
 """
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard, cast
 
 from headway.errors import DataError
+from headway.files import is_image_name
 from headway.sources import frames, hub
 from headway.sources import stream as streaming
 from headway.sources.bad_rows import BadRow, BadRowPolicy, BadRows
 from headway.sources.folders import READABLE, data_file, folder_files, sample_file
 from headway.sources.image_folders import has_images, image_tables, table_of_images
-from headway.sources.names import is_image_name, is_litter, split_of
+from headway.sources.names import is_litter, split_of
 from headway.sources.opening import DataFile, Format
 from headway.sources.table import Table
 from headway.sources.table_cache import read_table
 
-__all__ = ["BadRow", "BadRowPolicy", "BadRows", "Source", "Table", "describe", "read", "require", "stream"]
+__all__ = ["BadRow", "BadRowPolicy", "BadRows", "Source", "Table", "describe", "is_table", "read", "require", "stream"]
 
 Source = Any
 """str | Path | pandas.DataFrame | datasets.Dataset | DatasetDict | Mapping[str, Sequence] | Iterable[Mapping] |
@@ -71,16 +72,22 @@ def require(source: Source) -> None:
 
 
 def stream(
-    source: Source | BinaryIO, *, format: Format | None = None, policy: BadRowPolicy | None = None
+    source: Source | BinaryIO,
+    *,
+    format: Format | None = None,
+    policy: BadRowPolicy | None = None,
+    columns: Collection[str] = (),
 ) -> Iterator[Table]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
     Args:
         source: As for `read`, or a text file (.txt: one text per line, in the column "text"), an image or several, an
             open binary file, or "-" for the standard input.
-        format: What the file is; by default its name decides, and for a pipe its first line: JSON lines or plain text.
+        format: What the file is; by default its name decides, and for a pipe what comes first: JSON lines, a table or
+            plain text.
         policy: What happens to rows that cannot be read, and where those that are skipped are remembered; by default
             the first one is an error.
+        columns: Names of columns (in lower case) by which a table in a pipe is recognised.
 
     Yields:
         Blocks of at most 2,048 rows, fewer where they are long. A block of a pipe is whatever has come: a row typed by
@@ -95,14 +102,14 @@ def stream(
     if name == "standard input" and isinstance(source, str | Path):
         # Not sys.stdin.buffer: should another thread wait for it when Python ends, Python aborts.
         pipe = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
-        return streaming.stream_pipe(pipe, name, format, policy)
+        return streaming.stream_pipe(pipe, name, format, policy, columns)
     if isinstance(source, str | Path):
         return _stream_named(str(source), format, policy)
     if _is_pipe(source):
-        return streaming.stream_pipe(source, name, format, policy)
+        return streaming.stream_pipe(source, name, format, policy, columns)
     if _are_paths(source):
         return _stream_paths(name, [Path(path).expanduser() for path in source], format, policy)
-    if isinstance(source, Mapping) or _is_table(source):
+    if isinstance(source, Mapping) or is_table(source):
         return streaming.stream_tables(read(source).values())
     return streaming.stream_rows(name, cast(Iterable[Any], source))
 
@@ -117,7 +124,7 @@ def describe(source: Source | BinaryIO) -> str:
         return "standard input" if str(source) == "-" else str(source)
     if _are_paths(source):
         return ", ".join(map(str, source[:3])) + (f" and {len(source) - 3:,} more" if len(source) > 3 else "")
-    if _is_table(source) or isinstance(source, Mapping):
+    if is_table(source) or isinstance(source, Mapping):
         return type(source).__name__
     if _is_pipe(source):
         name = getattr(source, "name", None)
@@ -195,12 +202,13 @@ def _in_memory(name: str, source: Any) -> Table:
     return frames.columns_table(name, source) if isinstance(source, Mapping) else frames.rows_table(name, source)
 
 
-def _is_table(source: object) -> bool:
+def is_table(source: object) -> bool:
+    """Whether this is a DataFrame, a `datasets.Dataset`, or a table of Arrow."""
     return hub.is_dataset(source) or frames.is_frame(source) or frames.is_arrow(source)
 
 
 def _is_pipe(source: object) -> TypeGuard[BinaryIO]:
-    return callable(getattr(source, "read", None)) and not _is_table(source)
+    return callable(getattr(source, "read", None)) and not is_table(source)
 
 
 def _are_paths(source: object) -> TypeGuard[Sequence[str | Path]]:
@@ -210,7 +218,7 @@ def _are_paths(source: object) -> TypeGuard[Sequence[str | Path]]:
 def _are_splits(source: Mapping[Any, Any]) -> bool:
     """Whether a dict holds tables by split; otherwise it holds columns."""
     return bool(source) and all(
-        _is_table(part)
+        is_table(part)
         or (split_of(str(name)) and isinstance(part, list | tuple) and part and isinstance(part[0], Mapping))
         for name, part in source.items()
     )

@@ -4,17 +4,18 @@ import queue
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
 
-from headway.errors import DataError
+from headway.errors import DataError, cut
 from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.chunks import Chunk, chunk, columns_of, file_rows, parquet_chunks
 from headway.sources.formats.lines import Row
-from headway.sources.formats.rows import rows_of
+from headway.sources.formats.text_rows import rows_of
 from headway.sources.frames import row_blocks
 from headway.sources.opening import DataFile, Format, open_file, open_pipe
 from headway.sources.schema import Schema
@@ -41,19 +42,32 @@ def stream_files(source: str, files: Iterable[DataFile], policy: BadRowPolicy) -
             )
 
 
-def stream_pipe(pipe: BinaryIO, name: str, format: Format | None, policy: BadRowPolicy) -> Iterator[Table]:
+def stream_pipe(
+    pipe: BinaryIO, name: str, format: Format | None, policy: BadRowPolicy, columns: Collection[str] = ()
+) -> Iterator[Table]:
     """The rows of a pipe: a block is whatever has come by the time it is asked for.
 
     Raises:
         DataError: As for `stream_files`.
     """
-    opened, found = open_pipe(pipe, name, format)
+    opened, found = open_pipe(pipe, name, format, columns)
     if found == "parquet":
         with tempfile.TemporaryFile() as whole:  # Parquet is read from its end
             shutil.copyfileobj(opened, whole)
             yield from _tables(name, name, parquet_chunks(cast(BinaryIO, whole), name))
         return
-    yield from _tables(name, name, map(chunk, _arriving(rows_of(opened, name, found, policy))))
+    tables = _tables(name, name, map(chunk, _arriving(rows_of(opened, name, found, policy))))
+    for table in islice(tables, 1):
+        yield table if format is not None or found not in ("csv", "tsv") else replace(table, notes=(_as_table(table),))
+    yield from tables
+
+
+def _as_table(table: Table) -> str:
+    """What the user should know of a table that was recognised."""
+    return (
+        f"{table.source[:1].upper()}{table.source[1:]} is read as a table with the columns "
+        f"{cut(', '.join(table.column_names), 200)}; --input-format text takes each line as a text."
+    )
 
 
 def stream_tables(tables: Iterable[Table]) -> Iterator[Table]:

@@ -173,23 +173,34 @@ def _same_columns(task: Task[Any, Any, Any], table: Table, columns: Columns) -> 
         DataError: It lacks an input.
     """
     columns = _as_named(task, table, columns)
-    lowered = {name.strip().lower() for name in table.column_names}
+    lowered = _lowered(table.column_names)
     wanted = {
         one.name: columns[one.name]
         for one in task.fields
-        if columns[one.name]
-        and (one.role == "input" or all(name.strip().lower() in lowered for name in columns[one.name]))
+        if columns[one.name] and (one.role == "input" or _lowered(columns[one.name]) <= lowered)
     }
     told = [one for one in task.fields if one.name in wanted]
     return find_columns(table, told, wanted)
 
 
 def _as_named(task: Task[Any, Any, Any], table: Table, trained: Columns) -> Columns:
-    """The columns of the training; of a folder of images, which has no names of its own, those of the fields."""
-    if not table.places.rows_are_files:
-        return trained
-    own = {one.name: (one.name,) for one in task.fields if one.name in table.column_names}
-    return Columns({**trained.by_field, **own})
+    """The columns of the training as another table may have them.
+
+    A folder of images has no names of its own: its columns are called as the fields. Of a field with many values, those
+    columns that the table has will do.
+    """
+    lowered = _lowered(table.column_names)
+    named: dict[str, tuple[str, ...]] = {}
+    for one in task.fields:
+        columns = trained[one.name]
+        if table.places.rows_are_files and one.name in table.column_names:
+            columns = (one.name,)
+        named[one.name] = tuple(name for name in columns if not one.many or _lowered([name]) <= lowered)
+    return Columns({name: columns for name, columns in named.items() if columns})
+
+
+def _lowered(names: Sequence[str]) -> set[str]:
+    return {name.strip().lower() for name in names}
 
 
 def _split(task: Task[Any, Any, Any], bound: Mapping[str, Examples], settings: Settings) -> Splits:

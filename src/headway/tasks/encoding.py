@@ -15,6 +15,7 @@ from headway.batching.batch import Batch, Encoded, collate
 from headway.batching.encoded_store import EncodedStore
 from headway.batching.prefetch import map_ahead
 from headway.batching.sampling import RowGenerators, split_by_tokens
+from headway.device import autocast
 from headway.examples.examples import Example, Examples
 from headway.settings import Settings
 from headway.tasks.task import Part, Task, TaskModel
@@ -90,7 +91,7 @@ def for_each_batch(
     model.network.eval()
 
     def inferred(item: tuple[IntArray, Batch]) -> tuple[IntArray, Result]:
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(model.device, model.precision):
             return item[0], work(item[1])
 
     cores = torch.get_num_threads()
@@ -132,8 +133,10 @@ def answer_rows(
         lambda batch: task.answer(model, spec, batch, settings),
     )
     for places, parts in work:
-        for place, part in zip(places.tolist(), parts, strict=True):
-            answers[place] = task.join(Example({}), [part])
+        # Only what comes in segments is joined by what its example says; others need not be read again.
+        examples = rows.examples.fetch(places) if task.segments else [Example({})] * len(places)
+        for place, example, part in zip(places.tolist(), examples, parts, strict=True):
+            answers[place] = task.join(example, [part])
     return [answers[place] for place in chosen.tolist()]
 
 

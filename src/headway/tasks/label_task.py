@@ -15,7 +15,7 @@ from headway.batching.batch import Batch
 from headway.checkpoints.load import LoadedClassifier
 from headway.evaluation.label_baselines import majority_baseline
 from headway.evaluation.label_details import Shown, find_mistakes, label_details
-from headway.evaluation.metrics.labels import THRESHOLD, LabelMetrics
+from headway.evaluation.metrics.label_metrics import THRESHOLD, LabelMetrics
 from headway.evaluation.record import pack_details
 from headway.examples.checks.findings import AllRows, Finding
 from headway.examples.checks.label_checks import label_checks
@@ -23,7 +23,7 @@ from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field
 from headway.examples.labels import Labels, learn_labels
 from headway.examples.splits import Splits, label_strata
-from headway.settings import Settings
+from headway.settings import GenerationSettings, Settings
 from headway.tasks.label_loss import LabelLoss
 from headway.tasks.task import BaselineAnswers, Part, Task, TaskModel
 from headway.training.loss import LossSum
@@ -117,6 +117,7 @@ class LabelTask(Task[LabelSpec, ModelT, Prediction], Generic[ModelT]):
         *("accuracy", "macro_f1", "mcc", "ece"),
         *("micro_f1", "mean_average_precision", "subset_accuracy"),
     )
+    unused_settings = frozenset({*GenerationSettings.model_fields, "validation_answers"})
 
     def learn_spec(self, rows: Examples, settings: Settings) -> LabelSpec:
         """The labels and their order."""
@@ -246,9 +247,3 @@ def label_smoothed_loss(settings: Settings, spec: LabelSpec, rows: Examples, dev
 def label_spec_of(loaded: LoadedClassifier) -> LabelSpec:
     """The labels that a trained classifier answers with."""
     return LabelSpec(Labels(loaded.label_names, loaded.multi))
-
-
-def dropouts(settings: Settings) -> dict[str, float]:
-    """The dropout that the user asked for."""
-    wanted = {name: getattr(settings.training, name) for name in ("dropout", "attention_dropout", "head_dropout")}
-    return {name: value for name, value in wanted.items() if value is not None}

@@ -7,29 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from headway.checkpoints.hub import locate
-from headway.device import choose_device, choose_precision
+from headway.device import autocast, choose_device, choose_precision
 from headway.errors import UserError
 from headway.evaluation.record import Record
-from headway.examples.examples import Example
+from headway.examples.examples import Example, Examples
 from headway.examples.fields import Columns
 from headway.files import read_json, write_atomically
+from headway.nn.linear import quantize
 from headway.settings import MachineSettings, Settings
 from headway.sources.read import Source, describe
 from headway.sources.table import Table
 from headway.tasks.data import read_scored
 from headway.tasks.encoding import answer_examples
 from headway.tasks.folder import RunFolder
-from headway.tasks.inputs import chunks_of_examples, examples_of_table, input_fields
+from headway.tasks.inputs import answerable_rows, chunks_of_examples, input_fields
 from headway.tasks.registry import find_task, recognise_model
-from headway.tasks.task import Task, TaskModel
+from headway.tasks.task import Streams, Task, TaskModel
 
 __all__ = ["Model"]
 
 _CHUNK = 2048
-_OLD_TASKS = {"classification": "text_classification"}  # names of version 0.1.0
 
 
 class Model:
@@ -86,12 +87,14 @@ class Model:
         source = locate(model, revision)
         folder = RunFolder(source)
         known = folder.read_json(folder.task) if folder.task.is_file() else {}
-        name = task or _OLD_TASKS.get(known.get("task", ""), known.get("task"))
+        name = task or known.get("task")
         config = source / "config.json"
         found = find_task(name) if name else recognise_model(read_json(config) if config.is_file() else {}, source)
         settings = Settings(machine=MachineSettings.model_validate({"device": device, "precision": precision}))
         settings = replace(settings, data=settings.data.model_copy(update={"max_length": max_length}))
         spec, loaded = found.open(source, known, settings, place, chosen)
+        if chosen == "int8":
+            quantize(loaded.network)
         return cls(found, spec, loaded, _columns(known.get("columns")), settings=settings, folder=str(model))
 
     @property
@@ -132,6 +135,30 @@ class Model:
         for examples in chunks_of_examples(inputs, self.task.fields, self.columns, chunk):
             yield from self.answer(examples, settings)
 
+    def stream(self, input: object, **generation: Any) -> Iterator[str]:
+        """The answer to one input, piece by piece as it is written.
+
+        Raises:
+            TypeError: The model does not write text, or there are several inputs.
+        """
+        task = self.task
+        if not isinstance(task, Streams):
+            raise TypeError(f"A {task.name.replace('_', ' ')} model does not write its answers; use predict.")
+        examples = [each for chunk in chunks_of_examples(input, task.fields, self.columns, 2) for each in chunk]
+        if len(examples) != 1:
+            raise TypeError(f"stream takes one input, not {len(examples)}.")
+        self.loaded.network.eval()
+        return self._computed(task.stream(self.loaded, self.spec, examples[0], self._generation(generation)))
+
+    def _computed(self, pieces: Iterator[str]) -> Iterator[str]:
+        """The pieces, without gradients; what the caller does between them keeps its own modes."""
+        while True:
+            with torch.inference_mode(), autocast(self.loaded.device, self.loaded.precision):
+                piece = next(pieces, None)
+            if piece is None:
+                return
+            yield piece
+
     def predict_proba(self, inputs: object) -> NDArray[np.float32]:
         """Probability of each label. *Shape:* (inputs, labels), in the order of `label_names`.
 
@@ -144,10 +171,9 @@ class Model:
         """One answer per example."""
         return answer_examples(self.task, self.loaded, self.spec, examples, settings or self.settings)
 
-    def examples_of(self, table: Table, told: Columns | None = None) -> list[Example]:
-        """The rows of a table as examples to be answered."""
-        rows = examples_of_table(table, self.task.fields, self.columns, told)
-        return rows.fetch(range(len(rows)))
+    def answerable(self, table: Table, told: Columns | None = None) -> tuple[Examples, dict[int, str]]:
+        """The rows of a table that can be answered; and, by index and in order, why the others cannot."""
+        return answerable_rows(table, self.task.fields, self.columns, told)
 
     @property
     def input_names(self) -> tuple[str, ...]:

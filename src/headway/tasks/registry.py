@@ -7,19 +7,40 @@ from typing import Any
 import numpy as np
 
 from headway.errors import SettingsError, UserError
+from headway.settings import Settings
 from headway.sources.table import Table
 from headway.tasks.classification.task import TextClassification
 from headway.tasks.image_classification.task import ImageClassification
 from headway.tasks.task import Match, Task
 
-__all__ = ["TASKS", "find_task", "recognise_model", "recognise_table", "unused_settings"]
+__all__ = [
+    "TASKS",
+    "find_task",
+    "ignored_settings",
+    "recognise_model",
+    "recognise_table",
+    "register",
+    "unused_settings",
+]
 
 AnyTask = Task[Any, Any, Any]
 
 TASKS: dict[str, AnyTask] = {task.name: task for task in (TextClassification(), ImageClassification())}
-"""A task is added here, and nowhere else."""
+"""A task of Headway's own is added here, and nowhere else; one from outside by `register`."""
 
 _SAMPLE_ROWS = 100
+
+_RENAMED = {"classification": "text_classification"}  # names of version 0.1.0
+
+
+def register(task: AnyTask) -> None:
+    """Add a task to those of this process.
+
+    Raises:
+        ValueError: There is another task of that name.
+    """
+    if type(TASKS.setdefault(task.name, task)) is not type(task):
+        raise ValueError(f"there is a task named {task.name!r} already")
 
 
 def find_task(name: str) -> AnyTask:
@@ -28,16 +49,24 @@ def find_task(name: str) -> AnyTask:
     Raises:
         SettingsError: There is none.
     """
-    task = TASKS.get(name.replace("-", "_"))
+    plain = name.replace("-", "_")
+    task = TASKS.get(_RENAMED.get(plain, plain))
     if task is None:
         raise SettingsError(f"task = {name!r}: unknown task; choose from {', '.join(TASKS)}.")
     return task
 
 
-def unused_settings(task: AnyTask) -> frozenset[str]:
-    """The settings that have no effect on a task: its own list, and the columns of the other tasks' fields."""
+def unused_settings(task: AnyTask) -> set[str]:
+    """The settings that have no effect on a task: its own list, and the columns of other tasks' fields."""
     columns = {one.setting for other in TASKS.values() for one in other.fields}
-    return task.unused_settings | (columns - {one.setting for one in task.fields})
+    return (columns - {one.setting for one in task.fields}) | task.unused_settings
+
+
+def ignored_settings(task: AnyTask, settings: Settings) -> list[str]:
+    """What was asked for and would have no effect on a task."""
+    default = Settings().flat()
+    asked = {name for name, value in settings.flat().items() if value != default[name]}
+    return sorted(asked & unused_settings(task))
 
 
 def recognise_table(table: Table) -> AnyTask:

@@ -23,7 +23,7 @@ from headway.tasks.fit import choose_metric, fit
 from headway.tasks.folder import RunFolder
 from headway.tasks.measure import measure_run
 from headway.tasks.model import Model
-from headway.tasks.registry import TASKS, find_task, recognise_table, unused_settings
+from headway.tasks.registry import TASKS, find_task, ignored_settings, recognise_table
 from headway.tasks.reporter import Reporter
 from headway.tasks.task import ModelSource, Task, TaskModel
 from headway.training.recipe import resolve_recipe
@@ -107,7 +107,7 @@ def train(
         request.data, request.validation, request.test, skip_bad_rows=settings.data.skip_bad_rows
     )
     task = find_task(request.task) if request.task else recognise_table(tables["train"])
-    _refuse_unused(task, settings)
+    _refuse_ignored(task, settings)
     source = source or _model_source(task.default_model)
     task.check_model(source, settings)
     preferred = task.preferred(source, len(tables["train"]))
@@ -158,6 +158,7 @@ def check_data(data: Source, task: str | None, model: str | None, settings: Sett
     source = _look_ahead(request, settings)
     tables, sources = read_tables(data, None, None, skip_bad_rows=settings.data.skip_bad_rows)
     chosen = find_task(task) if task else recognise_table(tables["train"])
+    _refuse_ignored(chosen, settings)
     source = source or _model_source(chosen.default_model)
     chosen.check_model(source, settings)
     read = read_task_data(chosen, tables, sources, settings, source)
@@ -175,9 +176,12 @@ def _look_ahead(request: Request, settings: Settings) -> ModelSource | None:
     for data in (request.data, request.validation, request.test):
         if data is not None:
             require(data)
+    if request.task:
+        _refuse_ignored(find_task(request.task), settings)
     tasks = [find_task(request.task)] if request.task else list(TASKS.values())
     if settings.machine.precision == "int8":
         raise SettingsError("precision = 'int8' is for answering only; train in float32 or bfloat16.")
+    tasks = [task for task in tasks if not ignored_settings(task, settings)] or tasks
     if settings.training.metric is not None:
         _check_metric(tasks, settings.training.metric)
     if request.model is None:
@@ -194,15 +198,12 @@ def _look_ahead(request: Request, settings: Settings) -> ModelSource | None:
     return source
 
 
-def _refuse_unused(task: AnyTask, settings: Settings) -> None:
-    """Refuse a setting that the task would ignore."""
-    defaults = Settings().flat()
-    unused = [
-        name for name, value in settings.flat().items() if name in unused_settings(task) and value != defaults[name]
-    ]
-    if unused:
-        kind = task.name.replace("_", " ")
-        raise SettingsError(" ".join(f"Setting {name} has no effect on {kind}; leave it out." for name in unused))
+def _refuse_ignored(task: AnyTask, settings: Settings) -> None:
+    ignored = ignored_settings(task, settings)
+    if ignored:
+        names, s = ", ".join(ignored), "s" * (len(ignored) > 1)
+        have = "have" if s else "has"
+        raise SettingsError(f"Setting{s} {names} {have} no effect on {task.name}; leave {'them' if s else 'it'} out.")
 
 
 def _check_metric(tasks: Sequence[AnyTask], wanted: str) -> None:
@@ -246,5 +247,5 @@ def _findings(task: AnyTask, data: TaskData, rows: dict[str, EncodedRows], model
         lengths, unknown = (
             np.concatenate([getattr(store, name) for store in stores]) for name in ("full_lengths", "unknown")
         )
-        findings += length_checks(everything, TokenCounts(lengths, unknown, task.max_length(model)))
+        findings += length_checks(everything, TokenCounts(lengths, unknown, task.max_length(model), task.segments))
     return tuple(findings)

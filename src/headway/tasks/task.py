@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -137,11 +137,14 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """
 
     def bind(self, rows: Examples, spec: SpecT, *, skip_bad_rows: bool) -> Examples:
-        """The rows whose target the task can use, in the spec's terms.
+        """The rows whose target the task can use, in the spec's terms: those that have one.
 
         Raises:
             DataError: A row's target cannot be used, and bad rows are not skipped.
         """
+        for one in self.fields:
+            if one.role == "target" and one.kind == "text":
+                rows = rows.with_texts(one, skip_bad_rows=skip_bad_rows)
         return rows
 
     def reader(self, source: ModelSource, rows: Examples, settings: Settings) -> Any:
@@ -154,7 +157,7 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
 
     def has_targets(self, rows: Examples) -> bool:
         """Whether any row has a target. The test splits of many data sets have none."""
-        return True
+        return all(rows.columns[one.name] for one in self.fields if one.role == "target")
 
     def groups(self, rows: Examples) -> NDArray[Any]:
         """A number for each row, equal for rows that a split must not part. *Shape:* (rows,)."""
@@ -346,8 +349,9 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """What this task adds to the report and the model card: a function of the record alone."""
 
 
+@runtime_checkable
 class Streams(Protocol):
-    """Of tasks whose answers can be shown while they are written."""
+    """Of tasks whose answers can be shown while they are generated."""
 
-    def stream(self, model: Any, example: Example, settings: Settings) -> Iterator[str]:
-        """The pieces of one answer, as they come."""
+    def stream(self, model: Any, spec: Any, example: Example, settings: Settings) -> Iterator[str]:
+        """The pieces of one answer, as they come; together they are its text."""

@@ -1,1 +1,1 @@
-"""Text becomes ids, and ids text."""
+"""Texts to ids, and ids to texts."""

@@ -18,7 +18,7 @@ class FastTokenizer:
     """A tokenizer of the `tokenizers` library: all that one `tokenizer.json` describes."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer, config: Mapping[str, Any] | None = None) -> None:
-        """Take over the tokenizer: padding and truncation are switched off; the side that is cut is remembered."""
+        """Wrap the tokenizer: padding and truncation are switched off; the truncation side is kept."""
         self.config = dict(config or {})
         self._tokenizer = tokenizer
         if tokenizer.truncation and tokenizer.truncation["direction"] != "right":
@@ -44,7 +44,7 @@ class FastTokenizer:
     def encode(self, texts: Sequence[Text], max_length: int | None = None) -> list[TokenSequence]:
         """See `Tokenizer`."""
         with library_errors("The model's tokenizer fails on a text", "Its files are damaged: fetch the model again."):
-            # The fast form leaves out character offsets, which nobody here reads.
+            # The fast variant leaves out character offsets, which are not needed here.
             encodings = self._tokenizer.encode_batch_fast(list(texts))
         unknown = self.unknown_id
         return [
@@ -56,7 +56,7 @@ class FastTokenizer:
         """See `Tokenizer`."""
         with library_errors("The model's tokenizer fails on ids", "Its files are damaged: fetch the model again."):
             texts = self._tokenizer.decode_batch([list(sequence) for sequence in sequences])
-        # For byte pairs the ecosystem ignores the setting: they keep the spaces that the text had.
+        # For byte-level BPE the ecosystem ignores the setting: it keeps the spaces of the text.
         return texts if isinstance(self._tokenizer.model, tokenizers.models.BPE) else tidied(texts, self.config)
 
     def files(self) -> dict[str, bytes]:
@@ -82,10 +82,10 @@ class FastTokenizer:
 
 
 def _cut_parts(owners: list[int | None], max_length: int, config: Mapping[str, Any]) -> list[slice]:
-    """What is cut so that at most `max_length` tokens stay, the last part first.
+    """What to remove so that at most `max_length` tokens remain, the last part first.
 
     Args:
-        owners: For each token the text that it is from, 0 or 1; none for special tokens. *Length:* (length,).
+        owners: For each token the text that it comes from, 0 or 1; none for special tokens. *Length:* (length,).
         max_length: Special tokens included.
         config: The tokenizer's.
     """

@@ -1,4 +1,4 @@
-"""SentencePiece models whose pieces have their ids in a vocabulary beside them."""
+"""SentencePiece models with the ids of their pieces in a separate vocabulary."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,9 +19,10 @@ __all__ = ["SentencePieceTokenizer"]
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePieceTokenizer:
-    """A SentencePiece model (Kudo & Richardson 2018) whose pieces have their ids in a vocabulary beside it.
+    """A SentencePiece model (Kudo & Richardson 2018) with the ids of its pieces in a separate vocabulary.
 
-    The library itself cuts the texts, so that they are cut as in the model's training, to the last control character.
+    The library itself tokenises the texts, so that they are split as in the model's training, to the last control
+    character.
     """
 
     processor: SentencePieceProcessor
@@ -32,13 +33,13 @@ class SentencePieceTokenizer:
     special: Mapping[str, int]
     """Tokens that stand for themselves where a text contains them, and that a decoded text leaves out."""
     languages: Mapping[str, int] = field(default_factory=dict)
-    """Tokens that mark a language: only the tokenizer writes them, and a decoded text leaves them out."""
+    """Tokens that mark a language: only the tokenizer adds them, and a decoded text leaves them out."""
     first: tuple[int, ...] = ()
-    """Ids in front of every text."""
+    """Ids before every text."""
     last: tuple[int, ...] = ()
     """Ids after every text."""
     opening: re.Pattern[str] | None = None
-    """What at the beginning of a text is a token of its own."""
+    """Prefix that is a token of its own at the beginning of a text."""
     written: Mapping[str, bytes] = field(default_factory=dict)
     """The files that it was read from."""
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -99,7 +100,7 @@ class SentencePieceTokenizer:
 
     @cached_property
     def _specials(self) -> re.Pattern[str]:
-        """Finds special tokens in a text, the longest of those that begin at a place."""
+        """Finds special tokens in a text, at each position the longest."""
         longest_first = sorted(self.special, key=len, reverse=True)
         return re.compile(f"({'|'.join(map(re.escape, longest_first))})")
 

@@ -37,9 +37,7 @@ def resolve_recipe(
     if not chosen:
         return settings, ()
     reason = "new weights" if from_scratch else "a pretrained model"
-    listed = ", ".join(
-        f"{name} = {value:g}" if isinstance(value, float) else f"{name} = {value}" for name, value in chosen.items()
-    )
+    listed = ", ".join(f"{name} = {_shown(value)}" for name, value in chosen.items())
     return settings.with_training(**chosen), (f"Chosen for {reason}: {listed}.",)
 
 

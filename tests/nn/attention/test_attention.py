@@ -216,5 +216,5 @@ def test_half_precision_hides_what_is_filled_in_and_stays_finite(
 
 
 def test_heads_must_divide_the_width() -> None:
-    with pytest.raises(ValueError, match="d_model 10 does not divide into 3 heads"):
+    with pytest.raises(ValueError, match="d_model 10 is not divisible by 3 heads"):
         SelfAttention(10, 3)

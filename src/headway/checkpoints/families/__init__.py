@@ -1,1 +1,1 @@
-"""One file a family of models. A module in this folder that defines `FAMILY` is all that it takes to be supported."""
+"""One file per family of models. A module in this folder that defines `FAMILY` is all that a family needs."""

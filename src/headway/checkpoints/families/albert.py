@@ -44,7 +44,7 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
         "num_hidden_groups": stack.distinct_blocks,
         "inner_group_num": 1,
     }
-    # The family calls it by another name.
+    # The family uses another name for it.
     config["classifier_dropout_prob"] = config.pop("classifier_dropout")
     return config
 
@@ -91,7 +91,7 @@ def _pieces(config: ConfigReader) -> SentencePieces:
 
 
 def _digits_before_commas(own: Sequence[Piece]) -> list[Piece]:
-    """Pieces such as `9,` made unlikely: the released code cuts them in two."""
+    """Pieces such as `9,` made unlikely: the released code splits them in two."""
     return [(piece, score - 100.0 if piece[-1:] == "," and piece[-2:-1].isdigit() else score) for piece, score in own]
 
 

@@ -22,9 +22,9 @@ def read_model(
 
     Args:
         config: The model's `config.json`.
-        head: For classification, where the family has a form of it.
-        logits_bias: Whether the checkpoint has a bias for each word.
-        differences: Settings of both stacks that the family has of its own.
+        head: The classification head, where the family has one.
+        logits_bias: Whether the checkpoint has a bias for each token of the vocabulary.
+        differences: Settings of both stacks that differ from BART's.
     """
     decoder = read_stack(config, "decoder", **differences)
     return ModelConfig(
@@ -130,10 +130,10 @@ def stack_rules(theirs: str = "model.{stack}", ours: str = "{stack}") -> tuple[R
 
 
 def model_rules(architecture: ModelConfig) -> tuple[Rule, ...]:
-    """The names of the whole model's weights."""
+    """The names of all weights of the model."""
     head = architecture.lm_head
     if architecture.shared_embedding:
-        # Readers that do not tie the head do not tie the embeddings either.
+        # Programs that do not tie the head do not tie the embeddings either.
         untied = head is not None and not head.tied
         embeddings: tuple[Rule, ...] = (
             Rename("model.shared", "encoder.embeddings.token"),

@@ -79,7 +79,7 @@ def model_config(architecture: ModelConfig) -> dict[str, Any]:
 
 
 def head_dropout(config: ConfigReader) -> float:
-    """Share of the pooled vector that is zeroed before it is scored."""
+    """Dropout of the pooled vector before it is scored."""
     return config.share("classifier_dropout", config.share("hidden_dropout_prob", 0.1))
 
 
@@ -125,7 +125,7 @@ def block_rules(base: str) -> tuple[Rule, ...]:
 def causal_decoder(
     config: ConfigReader, settings: dict[str, Any], model: dict[str, Any], transform: Activation
 ) -> ModelConfig:
-    """The same stack as a decoder, with a head that scores words after a dense layer with `transform`."""
+    """The same stack as a decoder, with an `lm_head` that has a dense layer with the activation `transform`."""
     stack = StackConfig(**settings, causal=True)
     memory_width = config.size("cross_attention_hidden_size", stack.d_model, most=2**16)
     if config.flag("add_cross_attention", False):
@@ -160,13 +160,13 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
 
 
 def lm_head_rules(architecture: ModelConfig, transform: str, norm: str, decoder: str, bias: str) -> tuple[Rule, ...]:
-    """The names of a head that scores words, spare in a model without one."""
+    """The names of `lm_head`, optional in a model without one."""
     head = architecture.lm_head
     copies: tuple[Rule, ...] = ()
     if head is not None and head.tied:
         copies = (Copy(f"{decoder}.bias", of=bias),)
     elif head is not None:
-        # The bias has two names; where they are not tied, it is the matrix's own that is added.
+        # The bias has two names; where they are not tied, the matrix's own is added.
         bias, unused = f"{decoder}.bias", bias
         copies = (Copy(unused, of=bias, written=True), Optional(unused))
     spares = () if head is not None else tuple(Optional(name) for name in (transform, norm, bias, decoder))

@@ -27,7 +27,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
     encoder = _image_encoder(vision)
     decoder = StackConfig(**settings, causal=True, memory_width=encoder.d_model)
     text.require("encoder_hidden_size", encoder.d_model, "the text part must read vectors of the image part's width")
-    # Either file's word for it suffices.
+    # It is enough if either says so.
     tied = [each.flag("tie_word_embeddings", True) for each in (config, text)]
     head = LMHeadConfig(tied=any(tied), bias=True, transform=text.activation("hidden_act", "gelu"))
     return ModelConfig(

@@ -22,7 +22,7 @@ def _classifier(architecture: ModelConfig) -> str:
 
 
 def _is_distilled(architecture: ModelConfig) -> bool:
-    """Whether the token that learned from a teacher has a layer of its own that scores."""
+    """Whether the distillation token has a classification layer of its own."""
     return architecture.head is not None and architecture.head.pooling == "first_two"
 
 

@@ -99,7 +99,7 @@ _WEIGHTS: tuple[Rule, ...] = (
 
 
 def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
-    """GPT-2's tokenizer, which puts nothing around a text unless told to."""
+    """GPT-2's tokenizer, which by default puts nothing around a text."""
     before = "{bos_token} " if config.flag("add_bos_token", False) else ""
     after = " {eos_token}" if config.flag("add_eos_token", False) else ""
     return ByteLevelPieces(

@@ -55,7 +55,7 @@ _NLLB_LANGUAGES = """
 def _hundred_languages(config: ConfigReader) -> SentencePiecesWithIds:
     """M2M-100's tokenizer: the ids of the languages follow those of `vocab.json`."""
     codes = config.choice("language_codes", "m2m100", {"m2m100": _M2M_LANGUAGES, "wmt21": _WMT21_LANGUAGES})
-    config.require("sp_model_kwargs", {}, "the same text would not always be cut in the same way")
+    config.require("sp_model_kwargs", {}, "the same text would not always be tokenised in the same way")
     return SentencePiecesWithIds(
         special={role: token for role, token in FAIRSEQ_TOKENS.items() if role not in ("cls_token", "mask_token")},
         single="{language} $A {eos_token}",
@@ -66,7 +66,7 @@ def _hundred_languages(config: ConfigReader) -> SentencePiecesWithIds:
 
 
 def _two_hundred_languages(config: ConfigReader) -> SentencePieces:
-    """NLLB's tokenizer; its first checkpoints were trained with the language behind a text."""
+    """NLLB's tokenizer; its first checkpoints were trained with the language after the text."""
     behind = config.flag("legacy_behaviour", False)
     codes = tuple(_NLLB_LANGUAGES.split())
     return SentencePieces(
@@ -85,6 +85,6 @@ FAMILY = Family(
     tokenizers={"M2M100Tokenizer": _hundred_languages, "NllbTokenizer": _two_hundred_languages},
     architecture=_architecture,
     config=model_config,
-    # Sinusoids need no weights; some checkpoints hold them all the same.
+    # Sinusoids need no weights; some checkpoints hold them anyway.
     weights=lambda architecture: (Drop("model.{stack}.embed_positions"), *model_rules(architecture)),
 )

@@ -27,8 +27,8 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
 
 
 def _pieces(config: ConfigReader) -> SentencePiecesWithIds:
-    """Marian's tokenizer; a model of several languages is told the target's by `>>code<<` before the text."""
-    config.require("sp_model_kwargs", {}, "the same text would not always be cut in the same way")
+    """Marian's tokenizer; for a model of several target languages, `>>code<<` before the text names the target."""
+    config.require("sp_model_kwargs", {}, "the same text would not always be tokenised in the same way")
     return SentencePiecesWithIds(
         special={"unk_token": "<unk>", "eos_token": "</s>", "pad_token": "<pad>"},
         single="$A {eos_token}",
@@ -45,6 +45,6 @@ FAMILY = Family(
     generative="MTModel",
     architecture=_architecture,
     config=_config,
-    # Sinusoids need no weights; some checkpoints hold them all the same.
+    # Sinusoids need no weights; some checkpoints hold them anyway.
     weights=lambda architecture: (Drop("model.{stack}.embed_positions"), *model_rules(architecture)),
 )

@@ -22,12 +22,12 @@ _MORE_LANGUAGES = """
 
 
 def _pieces(config: ConfigReader) -> SentencePieces:
-    """The tokenizer of mBART: the language stands behind a text."""
+    """The tokenizer of mBART: the language follows the text."""
     return _with_languages(tuple(_LANGUAGES.split()), "$A {eos_token} {language}", "$A $B {eos_token} {language}")
 
 
 def _pieces_of_50(config: ConfigReader) -> SentencePieces:
-    """That of mBART-50 (Tang et al. 2020, https://arxiv.org/abs/2008.00401): the language stands before a text."""
+    """That of mBART-50 (Tang et al. 2020, https://arxiv.org/abs/2008.00401): the language precedes the text."""
     languages = (*_LANGUAGES.split(), *_MORE_LANGUAGES.split())
     return _with_languages(languages, "{language} $A {eos_token}", "{language} $A $B {eos_token}")
 
@@ -46,7 +46,7 @@ def _with_languages(codes: tuple[str, ...], single: str, pair: str) -> SentenceP
 
 def _architecture(config: ConfigReader) -> ModelConfig:
     model = read_model(config, head=read_head(config), position_offset=2, pre_norm=True, final_norm=True)
-    # Texts end with their language, and the decoder begins with it: no one token starts them all.
+    # Texts end with their language, and the decoder begins with it: no single token starts them all.
     return replace(model, starts_with_last=True)
 
 

@@ -11,7 +11,7 @@ from headway.models.config import ClassificationHeadConfig, ModelConfig, Pooling
 __all__ = ["FAMILY"]
 
 _GLOBAL, _LOCAL = "full_attention", "sliding_attention"
-_STRETCHED = "stretched rotary positions are not supported"
+_STRETCHED = "scaled rotary positions are not supported"
 _POOLINGS: dict[str, Pooling] = {"cls": "first", "mean": "mean"}
 
 
@@ -115,7 +115,7 @@ FAMILY = Family(
         Alias("embeddings", "model.embeddings"),
         Alias("layers", "model.layers"),
         Alias("final_norm", "model.final_norm"),
-        # The head that fills in masked words.
+        # The masked language modelling head.
         Drop("decoder"),
         Rename("model.embeddings.tok_embeddings", "encoder.embeddings.token"),
         Rename("model.embeddings.norm", "encoder.embeddings.norm"),

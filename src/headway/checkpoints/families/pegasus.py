@@ -31,7 +31,7 @@ def _sinusoids(architecture: ModelConfig) -> dict[str, Tensor]:
 
 
 def _pieces(config: ConfigReader) -> SentencePieces:
-    """Pegasus' tokenizer: between `</s>` and `<unk>` stand the tokens that only its pretraining used."""
+    """Pegasus' tokenizer: the tokens that only its pretraining used are between `</s>` and `<unk>`."""
     masks = ("<mask_1>", "<mask_2>")
     unused = tuple(f"<unk_{number}>" for number in range(2, config.size("offset", 103, most=2**16, least=2)))
 
@@ -56,7 +56,7 @@ FAMILY = Family(
     tokenizers={"PegasusTokenizer": _pieces},
     architecture=_architecture,
     config=model_config,
-    # Sinusoids need no weights; checkpoints hold them all the same.
+    # Sinusoids need no weights; checkpoints hold them anyway.
     fixed=_sinusoids,
     weights=lambda architecture: (Drop("model.{stack}.embed_positions"), *model_rules(architecture)),
 )

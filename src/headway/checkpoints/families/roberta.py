@@ -1,6 +1,6 @@
 """RoBERTa (Liu et al. 2019, https://arxiv.org/abs/1907.11692), XLM-RoBERTa and CamemBERT.
 
-BERT's shape, but positions count from one after the padding's id, and the pooler belongs to the classification head.
+BERT's shape, but positions start one after the padding's id, and the pooler belongs to the classification head.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def _config(architecture: ModelConfig) -> dict[str, Any]:
 def byte_level_pieces(config: ConfigReader) -> ByteLevelPieces:
     """RoBERTa's tokenizer, as its `tokenizer_config.json` sets it."""
     return ByteLevelPieces(
-        # transformers 5 no longer has the mask swallow the space before it.
+        # In transformers 5 the mask no longer absorbs the space before it.
         special={**FAIRSEQ_TOKENS, "mask_token": "<mask>"},
         single="{cls_token} $A {sep_token}",
         pair="{cls_token} $A {sep_token} {sep_token} $B {sep_token}",

@@ -39,7 +39,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
         num_layers=num_layers,
         num_heads=config.size("num_heads", 8, most=2**12),
         head_dim=config.size("d_kv", 64, most=2**12),
-        # The bias on scores has no end; beyond this no model of the family was trained.
+        # Relative positions have no limit; no model of the family was trained beyond this.
         max_positions=config.size("n_positions", 512, most=2**20),
         positions="relative",
         relative=RelativePositions(
@@ -67,8 +67,8 @@ def _architecture(config: ConfigReader) -> ModelConfig:
         causal=True,
         memory_width=d_model,
     )
-    # Version 1.1 neither ties nor scales, and says so by the flag for the first. Whether the head is tied in truth, the
-    # weights tell: the flag was not always kept when these models were saved again.
+    # Version 1.1 neither ties nor scales, and says so by the flag for the first. Whether the head is really tied
+    # follows from the weights: the flag was not always kept when these models were saved again.
     scaled = not multilingual and config.flag("scale_decoder_outputs", config.flag("tie_word_embeddings", True))
     return ModelConfig(
         encoder=encoder,
@@ -85,7 +85,7 @@ def _architecture(config: ConfigReader) -> ModelConfig:
 def _feed_forward(config: ConfigReader) -> tuple[bool, Activation]:
     """Whether the feed-forward layers are gated, and their activation."""
     gated, activation = config.choice("feed_forward_proj", "relu", _FEED_FORWARDS)
-    # Where they are there, these have the last word.
+    # Where present, these decide.
     return config.flag("is_gated_act", gated), config.activation("dense_act_fn", ACTIVATION_NAMES[activation])
 
 
@@ -177,7 +177,7 @@ def _model_rules(architecture: ModelConfig) -> tuple[Rule, ...]:
 
 
 def _pieces(config: ConfigReader) -> SentencePieces:
-    """T5's tokenizer: behind the model's pieces the tokens that stood for what was left out in pretraining."""
+    """T5's tokenizer: the model's pieces, then the sentinel tokens of pretraining."""
     count = config.size("extra_ids", 100, most=2**16, least=0)
     sentinels = tuple(f"<extra_id_{number}>" for number in reversed(range(count)))
 

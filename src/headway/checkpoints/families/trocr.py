@@ -1,4 +1,4 @@
-"""The decoder of TrOCR (Li et al. 2023, https://arxiv.org/abs/2109.10282): BART's, with what it reads of any width."""
+"""The decoder of TrOCR (Li et al. 2023, https://arxiv.org/abs/2109.10282): BART's, with a memory of any width."""
 
 from dataclasses import replace
 from typing import Any
@@ -48,7 +48,7 @@ def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
     assert architecture.decoder is not None
     fixed = architecture.decoder.positions != "learned"
     return (
-        # Sinusoids need no weights; some checkpoints hold them all the same.
+        # Sinusoids need no weights; some checkpoints hold them anyway.
         *((Drop("model.decoder.embed_positions"),) if fixed else ()),
         Drop("model.decoder.version"),
         Rename("model.decoder.embed_tokens", "decoder.embeddings.token"),

@@ -18,55 +18,55 @@ __all__ = ["FAMILY"]
 
 def _architecture(config: ConfigReader) -> ModelConfig:
     parts = {part: config.inside(part) for part in ("encoder", "decoder")}
-    reading = sub_family(parts["encoder"]).architecture(parts["encoder"])
-    writing = sub_family(parts["decoder"]).architecture(parts["decoder"])
-    encoder, decoder = reading.encoder, writing.decoder
+    image_model = sub_family(parts["encoder"]).architecture(parts["encoder"])
+    text_model = sub_family(parts["decoder"]).architecture(parts["decoder"])
+    encoder, decoder = image_model.encoder, text_model.decoder
     if encoder is None or encoder.patches is None:
-        config.problems.append('"encoder" is no model that reads images.')
-        return writing
-    if decoder is None or writing.encoder is not None:
-        config.problems.append('"decoder" is no decoder that stands alone ("is_decoder" should be true).')
-        return reading
-    # Vectors of another width are projected, unless the decoder is made to read them as they are.
+        config.problems.append('"encoder" is not an image model.')
+        return text_model
+    if decoder is None or text_model.encoder is not None:
+        config.problems.append('"decoder" is not a decoder ("is_decoder" should be true).')
+        return image_model
+    # Vectors of another width are projected, unless the decoder's cross-attention reads that width.
     as_they_are = parts["decoder"].has("cross_attention_hidden_size")
     return replace(
-        writing,
+        text_model,
         encoder=encoder,
         decoder=replace(decoder, memory_width=encoder.d_model if as_they_are else decoder.d_model),
         head=None,
         projected_memory=encoder.d_model != decoder.d_model and not as_they_are,
-        start_id=config.index("decoder_start_token_id", writing.start_id or 0),
-        pad_id=config.index("pad_token_id", writing.pad_id),
-        decoder_pad_id=writing.pad_id,
+        start_id=config.index("decoder_start_token_id", text_model.start_id or 0),
+        pad_id=config.index("pad_token_id", text_model.pad_id),
+        decoder_pad_id=text_model.pad_id,
         part_types=(str(parts["encoder"].config["model_type"]), str(parts["decoder"].config["model_type"])),
     )
 
 
 def _config(architecture: ModelConfig) -> dict[str, Any]:
-    reading, writing = _parts(architecture)
+    encoder_family, decoder_family = _parts(architecture)
     assert architecture.part_types is not None
     encoder, decoder = architecture.part_types
     inner_pad = architecture.pad_id if architecture.decoder_pad_id is None else architecture.decoder_pad_id
     alone = replace(architecture, encoder=None, pad_id=inner_pad)
     return {
-        "encoder": {"model_type": encoder, **reading.config(architecture)},
-        "decoder": {"model_type": decoder, **writing.config(alone)},
+        "encoder": {"model_type": encoder, **encoder_family.config(architecture)},
+        "decoder": {"model_type": decoder, **decoder_family.config(alone)},
         "decoder_start_token_id": architecture.start_id,
         "pad_token_id": architecture.padding_id,
     }
 
 
 def _weights(architecture: ModelConfig) -> tuple[Rule, ...]:
-    reading, writing = _parts(architecture)
+    encoder_family, decoder_family = _parts(architecture)
     return (
         Rename("enc_to_dec_proj", "projection"),
-        *nested(reading.rules(architecture), base=f"{reading.base}.", prefix="encoder.", stack="encoder"),
-        *nested(writing.rules(architecture), base="", prefix="decoder.", stack="decoder"),
+        *nested(encoder_family.rules(architecture), base=f"{encoder_family.base}.", prefix="encoder.", stack="encoder"),
+        *nested(decoder_family.rules(architecture), base="", prefix="decoder.", stack="decoder"),
     )
 
 
 def _unused_pooler(architecture: ModelConfig) -> dict[str, Tensor]:
-    """The encoder's pooler, which no decoder reads."""
+    """The encoder's pooler, which the decoder does not read."""
     encoder = architecture.encoder
     assert encoder is not None
     zeros = torch.zeros(encoder.d_model, encoder.d_model)
@@ -81,7 +81,7 @@ def _parts(architecture: ModelConfig) -> tuple[Family, Family]:
 
 
 def _from_scratch(size: Size, tokenizer: Tokenizer) -> dict[str, Any]:
-    """A ViT that a GPT-2 reads."""
+    """A ViT encoder with a GPT-2 decoder."""
     end = tokenizer.id_of("<|endoftext|>")
     return {
         "encoder": {

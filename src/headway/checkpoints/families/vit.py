@@ -1,4 +1,4 @@
-"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929): squares of an image, read like words."""
+"""ViT (Dosovitskiy et al. 2021, https://arxiv.org/abs/2010.11929): patches of an image, read like tokens."""
 
 from typing import Any
 
@@ -68,7 +68,7 @@ def image_rules(base: str, leading_tokens: tuple[str, ...]) -> tuple[Rule, ...]:
     return (
         # A checkpoint of the bare encoder has no prefix.
         *(Alias(part, f"{base}.{part}") for part in ("embeddings", "encoder", "layers", "layernorm", "pooler")),
-        # Newer versions of the library call some modules otherwise.
+        # Newer versions of the library use other names for some modules.
         *(
             Alias(f"{newer}.attention.{new}_proj", f"{theirs}.attention.attention.{old}")
             for new, old in (("q", "query"), ("k", "key"), ("v", "value"))

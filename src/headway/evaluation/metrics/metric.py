@@ -54,7 +54,6 @@ class MetricInfo:
         best: The value of perfect answers.
         decimals: Printed decimals where `percent` is False.
         sentence: How the verdict states the result, with {value}, {low_high}, {rows} and {split}; "" for the usual way.
-        signature: Which implementation with which options, as sacrebleu prints it; "" where the name says everything.
     """
 
     name: str
@@ -67,7 +66,6 @@ class MetricInfo:
     best: float = 1.0
     decimals: int = 3
     sentence: str = ""
-    signature: str = ""
 
     def show(self, value: float) -> str:
         """Format a value: "87.3 %" or "0.741"."""
@@ -130,6 +128,9 @@ class Metrics(Protocol[AnswerT]):
         *Shape:* statistics (rows, width); each draw (rows,).
         """
 
+    def signatures(self, statistics: FloatArray) -> dict[str, str]:
+        """Of metrics with several implementations: which one this is, and with which options."""
+
 
 def score(metrics: Metrics[AnswerT], statistics: FloatArray, *, seed: int = 0, resamples: int = 1000) -> Scores:
     """Return each metric with its 95 % interval.
@@ -151,7 +152,7 @@ def score(metrics: Metrics[AnswerT], statistics: FloatArray, *, seed: int = 0, r
     return Scores(
         rows=len(statistics),
         metrics={info.name: _interval(info, values[info.name], len(statistics)) for info in metrics.infos},
-        signatures={info.name: info.signature for info in metrics.infos if info.signature},
+        signatures=metrics.signatures(statistics),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from headway.evaluation.label_details import Bin, ClassScore, LabelDetails, Mistake, label_reservations
-from headway.evaluation.metrics.labels import NUM_BINS, LabelMetrics
+from headway.evaluation.metrics.label_metrics import NUM_BINS, LabelMetrics
 from headway.evaluation.record import Record, Scores, unpack_details
 from headway.evaluation.report.label_charts import balance_svg, confusion_svg, reliability_svg
 from headway.evaluation.report.rendering import render_template

@@ -29,11 +29,13 @@ class TokenCounts:
         lengths: Tokens of each row before any is cut off. *Shape:* (rows,)
         unknown: Tokens of each row that the vocabulary lacks. *Shape:* (rows,)
         max_length: The most tokens that the model reads.
+        in_parts: Whether longer texts are answered part by part.
     """
 
     lengths: IntArray
     unknown: IntArray
     max_length: int
+    in_parts: bool = False
 
 
 def input_checks(pool: AllRows) -> list[Finding]:
@@ -62,7 +64,9 @@ def left_out(parts: Sequence[Examples]) -> list[Finding]:
         findings.append(Finding("bad_rows", "warning", message, skipped, skipped / total, examples))
     if no_label:
         wheres = [part.table.where(int(row)) for part in tables for row in part.left_out.empty_labels[:SHOWN]]
-        message = f"{count_rows(no_label)} without a usable label {_were(no_label)} skipped."
+        wanted = next((one.kind for one in parts[0].fields if one.role == "target"), "label")
+        what = "a usable label" if wanted == "label" else "an answer to learn"
+        message = f"{count_rows(no_label)} without {what} {_were(no_label)} skipped."
         findings.append(Finding("empty_labels", "warning", message, no_label, no_label / total, tuple(wheres[:SHOWN])))
     wheres = [part.table.where(int(row)) for part in tables for row in part.left_out.empty_inputs[:SHOWN]]
     message = (
@@ -111,9 +115,10 @@ def length_checks(pool: AllRows, counts: TokenCounts) -> list[Finding]:
         message = f"No text is cut: all have at most {counts.max_length:,} tokens; {facts}."
         return [Finding("truncated", "ok", message), _unknown(pool, counts)]
     are = "are" if len(cut) > 1 else "is"
+    what = "training does not" if counts.in_parts else "the model does not"
     message = (
-        f"{count_rows(len(cut))} ({share:.1%}) {are} longer than {counts.max_length:,} tokens, and the model does not "
-        f"read the rest; {facts}."
+        f"{count_rows(len(cut))} ({share:.1%}) {are} longer than {counts.max_length:,} tokens, and {what} read the "
+        f"rest{' (answers come part by part)' if counts.in_parts else ''}; {facts}."
     )
     severity: Severity = "warning" if share > 0.1 else "note"
     return [Finding("truncated", severity, message, len(cut), share, pool.show(cut)), _unknown(pool, counts)]

@@ -2,8 +2,9 @@
 
     attention(Q, K, V) = softmax(Q·Kᵀ / √d_k)·V          (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, eq. 1)
 
-The division by √d_k is what keeps the softmax alive: a score is a sum of d_k products, so with queries and keys of unit
-variance its variance is d_k; undivided (or worse, multiplied), one weight nears 1, the others 0, and the gradient dies.
+The division by √d_k keeps the softmax from saturating: a score is a sum of d_k products, so with queries and keys of
+unit variance its variance is d_k; undivided (or worse, multiplied), one weight nears 1, the others 0, and the gradient
+vanishes.
 
 `attention` is the one entrance. It picks the kernel:
 
@@ -47,14 +48,14 @@ def attention(
     *Shape:* query (query tokens, heads, head_dim), key and value (key tokens, heads, head_dim) → as query
 
     Args:
-        query: What is looked for, one row per query token.
-        key: What it is compared with, one row per key token.
-        value: What is taken, one row per key token.
+        query: One row per query token.
+        key: One row per key token.
+        value: One row per key token.
         queries: Where the sequences start in `query`.
         keys: Where they start in `key` and `value`; as many sequences as `queries`.
         pattern: Which keys each query sees. If not all, `queries` equals `keys`.
         bias: Added to every sequence's scores.
-        scale: What Q·Kᵀ is multiplied by; 1/√d_k when none.
+        scale: Factor of Q·Kᵀ; 1/√d_k when none.
         dropout_probability: Share of attention weights set to zero; 0 outside training.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale

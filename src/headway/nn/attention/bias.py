@@ -9,10 +9,10 @@ __all__ = ["AttentionBias", "bias_part"]
 
 
 class AttentionBias:
-    """Numbers that are added to every sequence's scores, and what the blocks of one batch have made of them."""
+    """A bias added to every sequence's scores, and its parts for the blocks of one batch."""
 
     def __init__(self, scores: Tensor) -> None:
-        """Take the numbers.
+        """Wrap the values.
 
         *Shape:* (heads, longest query, longest key), or with sequences before the heads where each has its own.
         """
@@ -21,9 +21,9 @@ class AttentionBias:
         self._by_block: dict[tuple[BlockLayout, torch.dtype], list[Tensor]] = {}
 
     def by_block(self, layout: BlockLayout, dtype: torch.dtype) -> list[Tensor]:
-        """Each block's part, with its mask: made once, for all layers that ask and for all their gradients.
+        """Each block's part, with its mask: made once, for all layers and their gradients.
 
-        *Shape:* (num_sequences or 1, heads, query_length, key_length) a block
+        *Shape:* (num_sequences or 1, heads, query_length, key_length) per block
         """
         if (layout, dtype) not in self._by_block:
             scores, blocks = self.scores.to(dtype), list[Tensor]()

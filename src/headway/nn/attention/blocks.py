@@ -22,10 +22,10 @@ MOST_PADDED_WORK = 1.3
 """A block may have this many times the scores of its sequences (measured: 1.15 to 1.5 are about as fast)."""
 
 MOST_SCORES = 2**18
-"""Scores a head and block at most on a CPU, so that a block's weights stay in the cache."""
+"""Maximum scores per head and block on a CPU, so that a block's weights stay in the cache."""
 
 SCORES_OF_A_LAUNCH = 2**17
-"""Scores a head that a device computes while it could have begun another block (reckoned, not measured: some
+"""Scores per head that a device computes in the time of launching another block (estimated, not measured: some
 microseconds at a few hundred TFLOP/s and a dozen heads of width 64)."""
 
 _UNSEEN = -1e30
@@ -40,9 +40,9 @@ class EqualRun(NamedTuple):
 
 
 class HeadBlocks:
-    """Between a packed tensor and one matrix a sequence and head, those of a block side by side and filled up.
+    """Between a packed tensor and one matrix per sequence and head, those of a block contiguous and filled up.
 
-    One lookup moves a whole tensor either way. Its units are the vectors of single heads.
+    One lookup moves a whole tensor in either direction. Its units are the vectors of single heads.
     """
 
     def __init__(self, packing: Packing, order: list[int], blocks: Iterable[tuple[int, int]], num_heads: int) -> None:
@@ -50,7 +50,7 @@ class HeadBlocks:
         self.num_heads = num_heads
         self._device = packing.device
         self._blocks = [(num_sequences * num_heads, length) for num_sequences, length in blocks]
-        # For every vector in the matrices the token that it comes from, and for every token where its vectors went.
+        # For every vector in the matrices the token that it comes from, and for every token where its vectors are.
         tokens, heads, left_over = list[Tensor](), list[Tensor](), list[Tensor]()
         places = torch.empty(packing.num_tokens, num_heads, dtype=torch.int64)
         all_lengths = torch.tensor(packing.lengths)
@@ -76,14 +76,14 @@ class HeadBlocks:
         self._sources: dict[int, Tensor] = {}
 
     def fill(self, packed: Tensor) -> Tensor:
-        """Into the matrices; places that are left over repeat a sequence's last token.
+        """Into the matrices; unused places repeat a sequence's last token.
 
         *Shape:* (tokens, heads, head_dim) → (vectors, head_dim)
         """
         head_dim = packed.shape[-1]
         if packed.stride()[1:] != (head_dim, 1) or packed.stride(0) % head_dim:
             packed = packed.contiguous()
-        # Query, key and value are parts of one tensor: the heads of one token stand together, the tokens apart.
+        # Query, key and value are parts of one tensor: the heads of one token are contiguous, the tokens are not.
         stride = packed.stride(0) // head_dim
         if stride not in self._sources:
             self._sources[stride] = self._tokens * stride + self._heads
@@ -91,15 +91,15 @@ class HeadBlocks:
         return vectors.index_select(0, self._sources[stride])
 
     def fill_zeros(self, packed: Tensor) -> Tensor:
-        """Into the matrices; places that are left over are zero. *Shape:* as `fill`."""
+        """Into the matrices; unused places are zero. *Shape:* as `fill`."""
         return self.fill(packed).index_fill_(0, self._left_over, 0.0)
 
     def empty(self, head_dim: int) -> Tensor:
-        """Room for the matrices. *Shape:* (vectors, head_dim)."""
+        """Memory for the matrices. *Shape:* (vectors, head_dim)."""
         return torch.empty(len(self._tokens), head_dim, device=self._device)
 
     def split(self, vectors: Tensor) -> list[Tensor]:
-        """The blocks, sharing memory. *Shape:* (vectors, head_dim) → (matrices, length, head_dim) a block."""
+        """The blocks, sharing memory. *Shape:* (vectors, head_dim) → (matrices, length, head_dim) per block."""
         sizes = [num_matrices * length for num_matrices, length in self._blocks]
         parts = zip(vectors.split(sizes), self._blocks, strict=True)
         return [part.view(*block, -1) for part, block in parts]
@@ -109,15 +109,15 @@ class HeadBlocks:
         return vectors.index_select(0, self._places).view(-1, self.num_heads, vectors.shape[-1])
 
 
-@dataclass(frozen=True, eq=False)  # each is itself: what is kept for one is found by it
+@dataclass(frozen=True, eq=False)  # compared by identity: caches use it as a key
 class BlockLayout:
     """A packed batch as blocks."""
 
     order: list[int]
-    """The sequences as they stand in the blocks."""
+    """The sequences in the order of the blocks."""
     runs: list[EqualRun]
     masks: list[Tensor | None]
-    """What is added to each block's scores: 0 where a query may look, and elsewhere so little that the weight is 0.
+    """What is added to each block's scores: 0 where a query may attend, and elsewhere so low that the weight is 0.
 
     None where every query sees every key. *Shape:* (num_sequences or 1, 1, query_length or 1, key_length)."""
     queries: HeadBlocks
@@ -126,7 +126,7 @@ class BlockLayout:
     _masks: dict[torch.dtype, list[Tensor | None]] = field(default_factory=dict, init=False)
 
     def masks_in(self, dtype: torch.dtype) -> list[Tensor | None]:
-        """The masks in another precision: in half, what is unseen is as low as can be and finite."""
+        """The masks in another precision: in half precision, what is hidden gets the lowest finite number."""
         if dtype not in self._masks:
             with outliving():
                 lowest = torch.finfo(dtype).min / 2
@@ -151,7 +151,7 @@ def block_layout(
         num_heads: Heads of each row.
         pattern: Which keys each query sees.
     """
-    # The layers of a model share one, for as long as the batch lives.
+    # The layers of a model share one, as long as the batch lives.
     made_for = ("block layout", queries.lengths, num_heads, pattern)
     return keys.keep(made_for, lambda: _block_layout(queries, keys, num_heads, pattern, keys.device))
 
@@ -197,7 +197,7 @@ def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float])
     Args:
         pairs: How many queries and keys each sequence has.
         most_filled: How many scores a block may have when it is filled up, given how many its sequences have; a
-            sequence that has more stands alone.
+            sequence that has more is a block of its own.
     """
     runs = [EqualRun(0, 0, 0)]
     scores = 0
@@ -215,7 +215,7 @@ def _runs(pairs: Iterable[tuple[int, int]], most_filled: Callable[[int], float])
 
 def _mask(run: EqualRun, lengths: list[int], pattern: AttentionPattern, device: torch.device) -> Tensor | None:
     visible = []
-    # No query sees a later key where the rule is so, and what is filled in comes last: nobody reads it anyway.
+    # Under causal attention no query sees a later key, and filled places come last: they are hidden anyway.
     if min(lengths) < run.key_length and not pattern.causal:
         visible.append((torch.arange(run.key_length) < torch.tensor(lengths)[:, None])[:, None, None, :])
     if not pattern.sees_all(run.query_length, run.key_length):
@@ -223,5 +223,5 @@ def _mask(run: EqualRun, lengths: list[int], pattern: AttentionPattern, device: 
     if not visible:
         return None
     there = visible[0] if len(visible) == 1 else visible[0] & visible[1]
-    # Not −∞: a row that is left over may see nothing at all, and no weight may become NaN there.
+    # Not −∞: an unused row may see nothing at all, and no weight may become NaN there.
     return torch.zeros(there.shape).masked_fill_(~there, _UNSEEN).to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Attention on a CPU: for answering, and for training in float32 with the gradient written out."""
+"""Attention on a CPU: for inference, and for training in float32 with an explicit gradient."""
 
 import math
 from typing import Any
@@ -15,7 +15,8 @@ from headway.nn.dropout import keep_mask, survivor_scale
 __all__ = ["block_attention", "inference_attention"]
 
 SHORT = 4
-"""Up to so many head widths of keys a sequence is short: its weights take less memory than its other activations."""
+"""A sequence with at most this many head widths of keys is short: its weights take less memory than its other
+activations."""
 
 
 def inference_attention(
@@ -48,7 +49,7 @@ def inference_attention(
 def _by_rows(
     query: Tensor, key: Tensor, value: Tensor, pattern: AttentionPattern, bias: Tensor | None, scale: float
 ) -> Tensor:
-    """Attention where a rule or a bias applies, some rows at a time: no row is multiplied with keys out of its window.
+    """Attention where a rule or a bias applies, some rows at a time: no row is multiplied with keys outside its window.
 
     *Shape:* three of (sequences, heads, length, head_dim) → the same
     """
@@ -97,8 +98,8 @@ class _BlockAttention(torch.autograd.Function):
 
     and dB is the sum of dS over all sequences.
 
-    Short sequences keep P for the backward pass, long ones compute it again: memory stays linear in the length but for
-    the mask, which takes one byte a weight.
+    Short sequences keep P for the backward pass, long ones compute it again: memory stays linear in the length except
+    for the mask, which takes one byte per weight.
     """
 
     @staticmethod

@@ -64,12 +64,12 @@ def fused_attention(
     scale: float,
     dropout_probability: float,
 ) -> Tensor:
-    """PyTorch's kernels, one call a block: with a bias, a window or dropout, in any precision, on any device.
+    """PyTorch's kernels, one call per block: with a bias, a window or dropout, in any precision, on any device.
 
-    Few tokens are filled up, where a batch padded to its longest sequence may be half padding; and blocks that need
-    neither bias nor mask take the fastest kernel.
+    Little is padding, where a batch padded to its longest sequence may be half padding; and blocks that need neither
+    bias nor mask use the fastest kernel.
     """
-    # Those kernels read a token's heads side by side, as the projections wrote them: a token moves as one vector.
+    # Those kernels read a token's heads side by side, as the projections wrote them: a token is copied as one vector.
     layout = block_layout(queries, keys, 1, pattern)
     sides = zip((query, key, value), (layout.queries, layout.keys, layout.keys), strict=True)
     blocks = [side.split(_Fill.apply(rows.flatten(1)[:, None], side)) for rows, side in sides]
@@ -96,7 +96,7 @@ def fused_attention(
 def fused_kernels(device: torch.device) -> AbstractContextManager[None]:
     """Which kernels `scaled_dot_product_attention` chooses from.
 
-    Not cuDNN's, the first choice on GPUs since 2022: it plans anew for every shape, of which each batch has new ones,
+    Not cuDNN's, the first choice on GPUs since 2022: it plans again for every new shape, which each batch brings,
     and its gradient under a mask can be NaN (https://github.com/pytorch/pytorch/issues/196678).
     """
     if device.type != "cuda":
@@ -105,7 +105,7 @@ def fused_kernels(device: torch.device) -> AbstractContextManager[None]:
 
 
 class _Fill(torch.autograd.Function):
-    """`HeadBlocks.fill`, whose gradient is `take`: what is filled in is unseen, or seen by nobody who is read."""
+    """`HeadBlocks.fill`, whose gradient is `take`: what is filled in is hidden, or seen only by unused rows."""
 
     @staticmethod
     def forward(ctx: Any, packed: Tensor, blocks: HeadBlocks) -> Tensor:

@@ -37,18 +37,18 @@ def attention_weights(
     bias: AttentionBias | None = None,
     scale: float | None = None,
 ) -> list[Tensor]:
-    """How much each query takes of each key's value, for those who want to look: the kernels keep nothing of it.
+    """The attention weights, for inspection: the kernels do not keep them.
 
     *Shape:* as in `attention` → (heads, query_len, key_len) per sequence
 
     Args:
-        query: What is looked for.
-        key: What it is compared with.
+        query: One row per query token.
+        key: One row per key token.
         queries: Where the sequences start in `query`.
         keys: Where they start in `key`.
         pattern: Which keys each query sees.
         bias: Added to the scores.
-        scale: What Q·Kᵀ is multiplied by; 1/√d_k when none.
+        scale: Factor of Q·Kᵀ; 1/√d_k when none.
     """
     scale = query.shape[-1] ** -0.5 if scale is None else scale
     weights = []

@@ -10,16 +10,16 @@ __all__ = ["EVERYWHERE", "AttentionPattern"]
 
 @dataclass(frozen=True)
 class AttentionPattern:
-    """A rule over positions. Query i stands at key i, or `offset` later where its sequence's first keys are cached."""
+    """A rule over positions. Query i is at key i, or `offset` later where its sequence's first keys are cached."""
 
     causal: bool = False
     """No query sees a later key."""
 
     window: int | None = None
-    """No query sees a key that stands further away than this; none: distance does not matter."""
+    """No query sees a key further away than this; none: distance does not matter."""
 
     def sees_all(self, num_queries: int, num_keys: int) -> bool:
-        """Whether the rule hides nothing from these queries, the last of which stands at the last key."""
+        """Whether the rule hides nothing from these queries, the last of which is at the last key."""
         hides_later = self.causal and num_queries > 1
         return not hides_later and (self.window is None or self.window >= num_keys - 1)
 
@@ -29,7 +29,7 @@ class AttentionPattern:
         return max(0, position - reach), position + 1 if self.causal else min(num_keys, position + reach + 1)
 
     def mask(self, num_queries: int, num_keys: int, device: torch.device | str = "cpu", offset: int = 0) -> Tensor:
-        """Which keys each query sees; query 0 stands at key `offset`.
+        """Which keys each query sees; query 0 is at key `offset`.
 
         *Shape:* (num_queries, num_keys), bool, True = attend
         """

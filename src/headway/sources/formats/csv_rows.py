@@ -12,7 +12,7 @@ from headway.sources.opening import FIELD_LIMIT, peek
 __all__ = ["csv_rows"]
 
 NAME_LIMIT = 1000
-"""The longest name of a column of a CSV, in characters. A longer one is a text: the file has no header."""
+"""The longest name of a column of a CSV, in characters. Anything longer is text: the file has no header."""
 
 
 def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:
@@ -41,14 +41,14 @@ def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str |
         except csv.Error as error:
             number += 1
             lines.back_to_second_line()
-            policy.report(place(lines.name, number, lines.first), _explain(error))
+            policy.report(place(lines.name, number, lines.first), _explain(error), number)
             continue
         if not fields or (len(fields) == 1 < len(header) and not fields[0].strip()):
             continue
         number += 1
         if lines.problem or len(fields) != len(header):
             reason = lines.problem or _ragged(fields, header, delimiter)
-            policy.report(place(lines.name, number, lines.first), reason)
+            policy.report(place(lines.name, number, lines.first), reason, number)
         else:
             yield Row(number, lines.first, lines.bytes_in_row, dict(zip(header, fields, strict=True)))
 

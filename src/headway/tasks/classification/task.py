@@ -1,6 +1,6 @@
 """Text classification: a label, or several, for a text or a pair of texts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,35 +16,29 @@ from headway.checkpoints.save import save_classifier
 from headway.checkpoints.scratch import new_architecture, new_classifier
 from headway.checkpoints.tokenizer_files import load_tokenizer
 from headway.device import Precision, choose_precision
-from headway.errors import SettingsError
 from headway.evaluation.label_baselines import tfidf_baseline
 from headway.evaluation.label_details import Shown
 from headway.evaluation.record import Record
 from headway.evaluation.report import TaskPage
 from headway.examples.examples import Example, Examples, joined
 from headway.examples.fields import Field, looks_like_images
-from headway.models.config import ModelConfig
-from headway.nn.linear import quantize
-from headway.settings import AugmentationSettings, GenerationSettings, Settings
+from headway.settings import AugmentationSettings, Settings
 from headway.tasks.label_loss import LabelLoss
 from headway.tasks.label_task import (
     LABEL_FIELD,
     LabelModel,
     LabelSpec,
     LabelTask,
-    dropouts,
     label_smoothed_loss,
     label_spec_of,
 )
 from headway.tasks.task import BaselineAnswers, Match, ModelSource
+from headway.tasks.text_model import new_model_note, sequence_limit, text_encoder, vocabulary_texts
 from headway.tokenizers.text_encoder import TextEncoder
 from headway.tokenizers.tokenizer import Text
 from headway.training.optimizer import freeze
 
 __all__ = ["TextClassification", "TextClassifier"]
-
-_VOCABULARY_EXAMPLES = 200_000
-"""Examples at most that a vocabulary is learned from: memory stays bounded, and more do not change it."""
 
 TEXT_FIELD = Field(
     name="text",
@@ -96,9 +90,7 @@ class TextClassification(LabelTask[TextClassifier]):
     fields = (TEXT_FIELD, PAIR_FIELD, LABEL_FIELD)
     noun = "text"
     default_model = "minilm"
-    unused_settings = frozenset(
-        {"validation_answers", *AugmentationSettings.model_fields, *GenerationSettings.model_fields}
-    )
+    unused_settings = LabelTask.unused_settings | frozenset(AugmentationSettings.model_fields)
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of labels by name, and no images; possible with any texts."""
@@ -136,20 +128,15 @@ class TextClassification(LabelTask[TextClassifier]):
             loaded, tokenizer = new_classifier(
                 source.name,
                 self.name,
-                texts=_some_texts(rows),
+                texts=vocabulary_texts(rows),
                 label_names=labels.names,
                 multi=labels.multi,
-                dropouts=dropouts(settings),
+                dropouts=settings.training.dropouts,
             )
-            parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
-            note = (
-                f"A new {loaded.family} model with {parameters / 1e6:,.1f} million randomly initialised parameters and "
-                f"a vocabulary of {tokenizer.largest_id + 1:,} tokens from the training texts. A pretrained checkpoint "
-                "needs far fewer examples."
-            )
+            note = new_model_note(loaded, tokenizer)
         else:
             loaded = load_classifier(
-                source.folder, label_names=labels.names, multi=labels.multi, dropouts=dropouts(settings)
+                source.folder, label_names=labels.names, multi=labels.multi, dropouts=settings.training.dropouts
             )
             tokenizer = load_tokenizer(source.folder, loaded.model.architecture.input_stack.vocabulary_size)
             note = f"Randomly initialised weights: {', '.join(loaded.fresh)}. All others are those of {source.name}."
@@ -160,7 +147,7 @@ class TextClassification(LabelTask[TextClassifier]):
             precision=choose_precision(settings.machine.precision, device),
             notes=(note,) if source.folder is None or loaded.fresh else (),
             loss=label_smoothed_loss(settings, spec, rows, device),
-            encoder=_encoder(loaded.model.architecture, tokenizer, settings.data.max_length),
+            encoder=text_encoder(loaded.model.architecture, tokenizer, settings.data.max_length),
         )
 
     def open(
@@ -171,8 +158,6 @@ class TextClassification(LabelTask[TextClassifier]):
         config = loaded.model.architecture
         tokenizer = load_tokenizer(folder, config.input_stack.vocabulary_size)
         network = loaded.model.to(device)
-        if precision == "int8":
-            quantize(network)
         spec = label_spec_of(loaded)
         model = TextClassifier(
             network=network,
@@ -180,7 +165,7 @@ class TextClassification(LabelTask[TextClassifier]):
             device=device,
             precision=precision,
             loss=LabelLoss(spec.labels.multi),
-            encoder=_encoder(config, tokenizer, settings.data.max_length or known.get("max_length")),
+            encoder=text_encoder(config, tokenizer, settings.data.max_length or known.get("max_length")),
         )
         return spec, model
 
@@ -250,33 +235,6 @@ class TextClassification(LabelTask[TextClassifier]):
         return label_task_page(record, usage)
 
 
-def sequence_limit(config: ModelConfig, wanted: int | None) -> int:
-    """The longest sequence in tokens: the model's maximum, or less if that is wanted.
-
-    Raises:
-        SettingsError: More is wanted than the model has positions.
-    """
-    longest = config.input_stack.max_positions
-    if wanted is not None and wanted > longest:
-        raise SettingsError(
-            f"max_length = {wanted}: this model reads at most {longest} tokens. Ask for less, or leave the setting out."
-        )
-    return wanted or longest
-
-
-def _encoder(config: ModelConfig, tokenizer: Any, wanted: int | None) -> TextEncoder:
-    return TextEncoder(tokenizer, sequence_limit(config, wanted), empty_id=config.padding_id)
-
-
 def _text(example: Example) -> Text:
     pair = example.get("text_pair")
     return example["text"] if pair is None else (example["text"], pair)
-
-
-def _some_texts(rows: Examples) -> Iterator[str]:
-    """The texts that a vocabulary is learned from: all, or evenly chosen ones."""
-    chosen = np.unique(np.linspace(0, len(rows) - 1, _VOCABULARY_EXAMPLES).astype(np.int64))
-    for example in rows.select(chosen):
-        yield example["text"]
-        if example.get("text_pair") is not None:
-            yield example["text_pair"]

@@ -27,15 +27,14 @@ from headway.evaluation.report import TaskPage
 from headway.examples.examples import Example, Examples
 from headway.examples.fields import Field, looks_like_images
 from headway.images.augmentation import Augmentation
-from headway.images.cache import PixelCache
 from headway.images.decoding import image_name, open_image
+from headway.images.pixel_cache import PixelCache
 from headway.images.processor import ImageProcessor
 from headway.images.reader import ImageReader, NamedImage
 from headway.images.sheet import thumbnail_uri
 from headway.models.config import ModelConfig
-from headway.nn.linear import quantize
 from headway.nn.packing import Packing
-from headway.settings import AugmentationSettings, GenerationSettings, Settings
+from headway.settings import AugmentationSettings, Settings
 from headway.sources.bad_rows import BadRow
 from headway.tasks.encoding import num_workers
 from headway.tasks.label_loss import LabelLoss
@@ -44,7 +43,6 @@ from headway.tasks.label_task import (
     LabelModel,
     LabelSpec,
     LabelTask,
-    dropouts,
     label_smoothed_loss,
     label_spec_of,
 )
@@ -103,7 +101,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
     noun = "image"
     default_model = "scratch:tiny"
     varies = True
-    unused_settings = frozenset({"max_length", "max_tokens", "validation_answers", *GenerationSettings.model_fields})
+    unused_settings = LabelTask.unused_settings | {"max_length", "max_tokens"}
 
     def recognise_table(self, columns: Mapping[str, Sequence[Any]]) -> Match:
         """Certain with a column of images."""
@@ -162,7 +160,7 @@ class ImageClassification(LabelTask[ImageClassifier]):
         known: dict[str, Any] = {
             "label_names": labels.names,
             "multi": labels.multi,
-            "dropouts": dropouts(settings),
+            "dropouts": settings.training.dropouts,
         }
         images: ImageReader = rows.reader
         if source.folder is None:
@@ -192,8 +190,6 @@ class ImageClassification(LabelTask[ImageClassifier]):
         """A trained classifier."""
         loaded = load_classifier(folder, input="image")
         network = loaded.model.to(device)
-        if precision == "int8":
-            quantize(network)
         spec = label_spec_of(loaded)
         model = ImageClassifier(
             network=network,

@@ -1,6 +1,6 @@
 """What the tokenizer formats share: each knows its files and builds a tokenizer from them.
 
-A family says which of its tokenizer classes has which form, as settings of it; see `Family.tokenizers`.
+A family says which of its tokenizer classes has which format, as its settings; see `Family.tokenizers`.
 """
 
 import json
@@ -32,10 +32,10 @@ __all__ = [
 ]
 
 ANY_CLASS = "PreTrainedTokenizerFast"
-"""The class of a `tokenizer.json` that stands for itself."""
+"""The class of a `tokenizer.json` that is taken as it is."""
 
 Side = Literal["source", "target"]
-"""What a model reads, or what it writes."""
+"""A model's inputs, or its outputs."""
 
 FAIRSEQ_TOKENS: dict[str, str | AddedToken] = {
     "bos_token": "<s>",
@@ -51,13 +51,13 @@ FAIRSEQ_TOKENS: dict[str, str | AddedToken] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Languages:
-    """The languages of a tokenizer that tells the model which one a text is in."""
+    """The languages of a tokenizer that marks the language of a text."""
 
     codes: tuple[str, ...]
     """As users write them."""
 
     default: str
-    """The source's where nobody says."""
+    """The default source language."""
 
     token: str = "{language}"
     """The token that stands for a code."""
@@ -73,7 +73,7 @@ class Languages:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerFormat(ABC):
-    """A form: the files that hold a tokenizer, and what they do not say."""
+    """A format: the files that hold a tokenizer, and what they do not say."""
 
     special: Mapping[str, str | AddedToken]
     """Special tokens by role, where the folder does not name others."""
@@ -90,16 +90,16 @@ class TokenizerFormat(ABC):
     """Special tokens that have no role and are no language's."""
 
     around_from: Literal["class", "file or class", "file"] = "class"
-    """Who says what stands around the texts of a `tokenizer.json`: `single` and `pair`, or that file's own template."""
+    """Where a `tokenizer.json`'s special tokens around texts come from: `single` and `pair`, or its own template."""
 
     comes_first: ClassVar[bool] = False
-    """Whether its files are read even where a `tokenizer.json` lies beside them."""
+    """Whether its files are read even where there is a `tokenizer.json` too."""
 
     fixed_tokens: ClassVar[bool] = False
     """Whether the ecosystem's class has its special tokens at fixed places, whatever the folder names."""
 
     needs: ClassVar[tuple[str, ...]] = ("unk_token",)
-    """Roles that some token must have, besides those that stand around texts."""
+    """Roles that some token must have, besides those around texts."""
 
     @property
     def without_role(self) -> tuple[str, ...]:
@@ -120,10 +120,10 @@ class TokenizerFormat(ABC):
         """
 
     def rebuild(self, file: Path, read: Tokenizer, tokens: Mapping[str, str]) -> Tokenizer | None:
-        """A tokenizer with the model of the one in `tokenizer.json`, and all else as its class has it.
+        """A tokenizer with the model of the one in `tokenizer.json`, and everything else as its class has it.
 
-        So does `transformers`: of that file its classes take the vocabulary and the added tokens, whatever else it
-        says. Where this form does not know better, the file stands.
+        `transformers` does the same: of that file its classes take the vocabulary and the added tokens, whatever else
+        it says. What this format does not set is taken from the file.
 
         Returns:
             None where the file's model is of another kind: this class cannot have written it.
@@ -135,7 +135,7 @@ class TokenizerFormat(ABC):
 
 
 class LearnableFormat(TokenizerFormat):
-    """A form that new tokenizers can have too."""
+    """A format that new tokenizers can have too."""
 
     @abstractmethod
     def learn(self, texts: Iterable[str], size: int) -> Tokenizer:
@@ -156,12 +156,12 @@ def in_order(special: Mapping[str, str | AddedToken]) -> list[str | AddedToken]:
 
 
 def read_ids(file: Path) -> dict[str, int]:
-    """A `vocab.json`: tokens and their ids."""
+    """Tokens and their ids, from a `vocab.json`."""
     ids = read_json(file)
     wrong = next((token for token, index in ids.items() if type(index) is not int or not 0 <= index < 2**31), None)
     if wrong is not None:
         shown = json.dumps(ids[wrong])[:40]
-        raise CheckpointError(f"{file}: gives the token {wrong!r} the id {shown}, which is none. Fetch it again.")
+        raise CheckpointError(f"{file}: gives the token {wrong!r} the id {shown}, which is not an id. Fetch it again.")
     return ids
 
 

@@ -18,7 +18,7 @@ class ByteLevelPieces(LearnableFormat):
     """`vocab.json` and `merges.txt`: byte pair encoding over bytes (Radford et al. 2019)."""
 
     space_first: bool = False
-    """Whether a text is read as if a space stood before it."""
+    """Whether a text is read as if it began with a space."""
 
     needs: ClassVar[tuple[str, ...]] = ()  # every byte is known
 
@@ -32,7 +32,7 @@ class ByteLevelPieces(LearnableFormat):
         vocabulary_file, merges_file = (folder / name for name in self.files)
         vocabulary = read_ids(vocabulary_file)
         merges = _read_merges(merges_file)
-        if len(set(vocabulary.values())) < len(vocabulary):  # the library would forget one of the tokens
+        if len(set(vocabulary.values())) < len(vocabulary):  # the library would drop one of the tokens
             raise CheckpointError(f"{vocabulary_file}: gives one id to several tokens. Fetch it again.")
         with library_errors(f"{merges_file}: does not fit {vocabulary_file.name}", "Fetch both again."):
             return self._around(models.BPE(vocabulary, merges, fuse_unk=False))
@@ -67,7 +67,7 @@ class ByteLevelPieces(LearnableFormat):
 
 
 def _read_merges(file: Path) -> list[tuple[str, str]]:
-    """Two pieces a line, below a first line with the version."""
+    """Two pieces per line, after a first line with the version."""
     merges = []
     for number, line in enumerate(read_text(file).split("\n"), start=1):
         if not line.strip() or (number == 1 and line.startswith("#version")):

@@ -1,4 +1,4 @@
-"""Tokenizers in the form of SentencePiece models (Kudo & Richardson 2018, https://arxiv.org/abs/1808.06226)."""
+"""Tokenizers in the format of SentencePiece models (Kudo & Richardson 2018, https://arxiv.org/abs/1808.06226)."""
 
 import io
 import math
@@ -39,7 +39,7 @@ _RESERVED = 5  # more pieces than any family replaces
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePieces(LearnableFormat):
-    """One SentencePiece model (Kudo & Richardson 2018), rebuilt for the faster library: unigram or byte pairs."""
+    """One SentencePiece model (Kudo & Richardson 2018), rebuilt for the faster library: unigram or BPE."""
 
     file: str
     """Its name."""
@@ -51,13 +51,13 @@ class SentencePieces(LearnableFormat):
     """How SentencePiece numbers the special pieces of a model that is learned: options of its trainer."""
 
     normalizer: Callable[[normalizers.Normalizer | None], normalizers.Normalizer | None] = lambda own: own
-    """From the model's own way of tidying texts to the tokenizer's."""
+    """From the model's own normalisation to the tokenizer's."""
 
     stands: bool = False
-    """Whether a `tokenizer.json` is right as it is: `transformers` 5 would cut otherwise than the model learned."""
+    """Whether a `tokenizer.json` is taken as it is: `transformers` 5 would tokenise differently than in training."""
 
     space_first: bool | None = None
-    """Whether a text is read as if a space stood before it; as the model says when none."""
+    """Whether a text is read as if it began with a space; as the model says when none."""
 
     fixed_tokens: ClassVar[bool] = True
 
@@ -116,7 +116,7 @@ class SentencePieces(LearnableFormat):
             if tokens.get(role) != usual:
                 raise CheckpointError(
                     f'{file}: has {usual} as its "{role}", but tokenizer_config.json names '
-                    f"{tokens.get(role, 'none')}. Take that out there, or take another tokenizer."
+                    f"{tokens.get(role, 'none')}. Remove it there, or use another tokenizer."
                 )
 
     def _around(
@@ -129,7 +129,7 @@ class SentencePieces(LearnableFormat):
         if self.space_first is not None:
             space_first = self.space_first
         scheme: Literal["always", "never"] = "always" if space_first else "never"
-        # Words apart: SentencePiece drops the spaces at both ends and all but one between words.
+        # SentencePiece strips the spaces at both ends and collapses those between words.
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
         )
@@ -148,7 +148,7 @@ class SentencePieces(LearnableFormat):
             model_writer=model,
             vocab_size=size - added,
             hard_vocab_limit=False,
-            num_threads=1,  # the sums of several differ from run to run
+            num_threads=1,  # sums over several threads differ from run to run
             minloglevel=2,
             **self.learned_with,
         )
@@ -157,19 +157,19 @@ class SentencePieces(LearnableFormat):
 
 @dataclass(frozen=True, kw_only=True)
 class SentencePiecesWithIds(TokenizerFormat):
-    """SentencePiece models that only cut, beside a `vocab.json` that gives the pieces their ids."""
+    """SentencePiece models that only split texts, with the ids of their pieces in a `vocab.json`."""
 
     source: str
-    """The model that cuts source texts."""
+    """The model for source texts."""
 
     target: str
-    """The one that cuts target texts."""
+    """The model for target texts."""
 
     target_ids: str | None = None
     """The file of the target's ids where it has its own."""
 
     opening: re.Pattern[str] | None = None
-    """What at the beginning of a text is a token of its own."""
+    """Prefix that is a token of its own at the beginning of a text."""
 
     # A tokenizer.json knows one side only.
     comes_first: ClassVar[bool] = True
@@ -203,7 +203,7 @@ class SentencePiecesWithIds(TokenizerFormat):
 
 
 def fairseq_pieces(pieces: Sequence[Piece], *after: str) -> list[Piece]:
-    """Fairseq's order: its own four tokens in place of the model's first three, and `after` behind all."""
+    """Fairseq's order: its own four tokens in place of the model's first three, and `after` at the end."""
     front = [(str(FAIRSEQ_TOKENS[role]), 0.0) for role in ("bos_token", "pad_token", "eos_token", "unk_token")]
     return [*front, *pieces[3:], *((token, 0.0) for token in after)]
 
@@ -211,7 +211,7 @@ def fairseq_pieces(pieces: Sequence[Piece], *after: str) -> list[Piece]:
 def _steps(part: Any) -> list[Any]:
     """The steps of a normalizer or a pre-tokenizer, which may be one or a sequence of them."""
     if isinstance(part, normalizers.Sequence | pre_tokenizers.Sequence):
-        whole: Any = part  # its type does not tell that it can be gone through
+        whole: Any = part  # its type does not say that it is iterable
         return [inner for step in whole for inner in _steps(step)]
     return [part]
 
@@ -226,11 +226,11 @@ def _unigram_or_bpe(
     if proto.trainer_spec.model_type == _BPE:
         merges = _merges([piece for piece, _ in own])
         return models.BPE(ids, merges, unk_token=unknown, fuse_unk=True, byte_fallback=falls_back)
-    raise ValueError("it cuts into words or characters; only unigram models and byte pairs are read")
+    raise ValueError("it splits into words or characters; only unigram and BPE models are supported")
 
 
 def _merges(pieces: Sequence[str]) -> list[tuple[str, str]]:
-    """The merges that a model of byte pairs was trained with: a piece's rank is that of the merge that made it."""
+    """The merges of a BPE model: a piece's rank is that of the merge that made it."""
     rank = {piece: index for index, piece in enumerate(pieces)}
     return [
         halves
@@ -251,7 +251,7 @@ def _parse_model(model: bytes, file: Path) -> ModelProto:
     if not proto.pieces:
         raise CheckpointError(f"{file}: is a SentencePiece model without pieces. Fetch it again.")
     odd = next((piece for piece in proto.pieces if not math.isfinite(piece.score)), None)
-    if odd is not None:  # the library would take it, cut by it as it comes, and not be able to write it
+    if odd is not None:  # the library would accept it, tokenise unpredictably, and fail to save it
         raise CheckpointError(f"{file}: gives the piece {cut(odd.piece)!r} the score {odd.score}. Fetch it again.")
     charsmap = proto.normalizer_spec.precompiled_charsmap
     if charsmap and not _is_whole_table(charsmap):
@@ -260,7 +260,7 @@ def _parse_model(model: bytes, file: Path) -> ModelProto:
 
 
 def _is_whole_table(charsmap: bytes) -> bool:
-    """Whether every way through the table that tidies texts stays within it; the libraries do not look.
+    """Whether every path through the normalisation table stays within it; the libraries do not check.
 
     It is the size of a trie, the trie (a double array, https://github.com/s-yata/darts-clone), and the replacements,
     each closed by a zero, to which the trie's values point.

@@ -12,12 +12,12 @@ from headway.tokenizers.formats.base import LearnableFormat, Side, content, in_o
 
 __all__ = ["WordPieces"]
 
-_ALPHABET = 1000  # letters that a learned vocabulary has at most; others are unknown
+_ALPHABET = 1000  # maximum number of letters in a learned vocabulary; others are unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class WordPieces(LearnableFormat):
-    """`vocab.txt`: word pieces as BERT's released code cuts them (https://github.com/google-research/bert)."""
+    """`vocab.txt`: word pieces as in BERT's released code (https://github.com/google-research/bert)."""
 
     lowercase: bool = True
     strip_accents: bool | None = None
@@ -43,7 +43,7 @@ class WordPieces(LearnableFormat):
         tokenizer = self._around(models.WordPiece(unk_token=content(self.special["unk_token"])))
         texts = list(texts)
         special = in_order(self.special)
-        # The library numbers letters as it meets them, in an order that no two runs share, and breaks ties by number.
+        # The library numbers letters in the order it meets them, which differs between runs, and breaks ties by number.
         # Numbered beforehand, they are the same in every run.
         letters = _letters(tokenizer, texts)
         known = [content(token) for token in special] + letters + [f"##{letter}" for letter in letters]
@@ -80,7 +80,7 @@ class WordPieces(LearnableFormat):
 
 
 def _letters(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """The most frequent characters of texts as a tokenizer tidies them, in the order of their code points."""
+    """The most frequent characters of normalised texts, in the order of their code points."""
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(tokenizer.normalizer.normalize_str(text))

@@ -12,7 +12,7 @@ resamples. What a metric is where it would be 0 / 0 (no warning is ever given):
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from operator import attrgetter
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -140,7 +140,7 @@ class LabelMetrics:
 
     label_names: tuple[str, ...]
     multi: bool = False
-    target: Callable[[Any], Any] = attrgetter("label")
+    target: Callable[[Any], Any] = itemgetter("label")
 
     @property
     def infos(self) -> tuple[MetricInfo, ...]:
@@ -180,6 +180,10 @@ class LabelMetrics:
         if self.multi:
             return np.concatenate([targets, probabilities], axis=1, dtype=np.float64)
         return np.stack([targets, probabilities.argmax(axis=1), probabilities.max(axis=1)], axis=1, dtype=np.float64)
+
+    def signatures(self, statistics: FloatArray) -> dict[str, str]:
+        """None: their names say everything."""
+        return {}
 
     def values(self, statistics: FloatArray, draws: Iterable[IntArray]) -> dict[str, FloatArray]:
         """Each metric on each draw; of the calibration error its signed gaps by bin, *shape:* (draws, NUM_BINS)."""

@@ -32,7 +32,7 @@ def rows_of(stream: BinaryIO, name: str, format: Format, policy: BadRowPolicy) -
 def _text_rows(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
     for line in lines:
         if lines.problem:
-            policy.report(place(lines.name, lines.number, 0), lines.problem)
+            policy.report(place(lines.name, lines.number, 0), lines.problem, lines.number)
         else:
             yield Row(lines.number, 0, len(line), {"text": line.rstrip("\r\n")})
         lines.start_row()
@@ -48,7 +48,7 @@ def _json_rows(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
             if number == 1 and isinstance(values, str):
                 _refuse_whole_json(line, lines.name)
             if problem is not None:
-                policy.report(place(lines.name, number, lines.number), problem)
+                policy.report(place(lines.name, number, lines.number), problem, number)
             elif isinstance(values, dict):
                 yield Row(number, lines.number, len(line), values)
         lines.start_row()
@@ -63,7 +63,7 @@ def _json_object(line: str) -> dict[str, object] | str:
     except json.JSONDecodeError as error:
         return f"this is not JSON ({error.msg[:1].lower()}{error.msg[1:]}, at character {error.colno}). Fix the line"
     except UnicodeEncodeError:
-        return "the text contains an unpaired surrogate such as \\ud83d, half of a character. Fix the line"
+        return "the text contains an unpaired surrogate such as \\ud83d. Fix the line"
     except (ValueError, RecursionError):
         return "a number or a nesting in this line is too large to read. Fix the line"
     if not isinstance(value, dict):
@@ -74,7 +74,8 @@ def _json_object(line: str) -> dict[str, object] | str:
 def _refuse_whole_json(line: str, name: str) -> None:
     if line.lstrip().startswith("[") or line.strip() == "{":
         items = ".[]" if line.lstrip().startswith("[") else "."
+        way = f"{name} > {name.split('.')[0]}-lines.jsonl" if "." in name else "FILE"
         raise DataError(
-            f"{name} is one JSON document over the whole file; Headway reads JSON lines, one object a line. "
-            f"Convert it: jq -c '{items}' {name} > {name.split('.')[0]}-lines.jsonl"
+            f"{name} is one JSON document over the whole file; Headway reads JSON lines, one object per line. "
+            f"Convert it: jq -c '{items}' {way}"
         )
