@@ -249,8 +249,8 @@ class Task(ABC, Generic[SpecT, ModelT, AnswerT]):
         """The most tokens of input that the model reads."""
         return 0
 
-    def preferred(self, source: ModelSource) -> dict[str, Any]:
-        """Training settings that suit this task's models better than the general recipe."""
+    def preferred(self, source: ModelSource, rows: int) -> dict[str, Any]:
+        """Training settings that suit this task's models, and so many rows, better than the general recipe."""
         return {}
 
     varies: ClassVar[bool] = False
