@@ -247,3 +247,12 @@ def test_evaluate_takes_what_train_takes(model, tmp_path):
     for source in (files(tmp_path), rows(), columns(), iter(rows())):
         assert model.evaluate(source).scores.metrics["accuracy"] == expected
     assert model.evaluate(split_dataset()).scores.rows == 8
+
+
+def test_a_folder_s_test_file_may_spell_its_header_otherwise(tmp_path):
+    (tmp_path / "data").mkdir()
+    frame()[:32].to_csv(tmp_path / "data" / "train.csv", index=False)
+    other = frame()[32:].rename(columns={"text": "TEXT ", "label": "Label"})
+    other.to_csv(tmp_path / "data" / "test.csv", index=False)
+    trained = train(tmp_path / "data", tmp_path / "run", epochs=0.2)
+    assert trained.record.rows["test"] == 8

@@ -87,7 +87,7 @@ def test_a_table_in_a_pipe_is_known_by_its_header(content, row):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"id,words\n1,so good\n2,bad\n", "seems to be a table with the columns id,words.*--input-format csv"),
+        (b"id,words\n1,so good\n2,bad\n", "seems to be a table with the columns id, words.*--input-format csv"),
         (b'[{"review": "a"}, {"review": "b"}]', "the pipe is one JSON document.*jq"),
         (b'[\n  {"review": "a"}\n]\n', "one JSON document"),
         (b'["a", "b"]\n', "one JSON document"),

@@ -24,7 +24,13 @@ USED = (
 
 
 def evaluate_command(
-    model: str, data: str, *, task: str | None, as_json: bool, report: Path | None, assignments: dict[str, Any]
+    model: str,
+    data: str | list[str],
+    *,
+    task: str | None,
+    as_json: bool,
+    report: Path | None,
+    assignments: dict[str, Any],
 ) -> None:
     """Measure a model on rows with targets: as a table for people, or as JSON for machines."""
     settings = resolve(assignments, only=USED, command="headway evaluate")

@@ -92,7 +92,7 @@ def train(
 @app.command()
 def evaluate(
     model: options.ModelName,
-    data: Annotated[str, typer.Argument(metavar="DATA", help="Rows with labels; as for train.")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Rows with labels; as for train.")],
     json: Annotated[bool, typer.Option("--json", help="Print the whole record as JSON on stdout.")] = False,
     report: Annotated[Path | None, typer.Option(help="Also write the report, as one HTML page.")] = None,
     task: options.Task = None,
@@ -111,7 +111,7 @@ def evaluate(
 
     evaluate_command(
         model,
-        data,
+        data if len(data) > 1 else data[0],
         task=task,
         as_json=json,
         report=report,

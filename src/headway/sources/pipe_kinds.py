@@ -46,7 +46,7 @@ def kind_of_pipe(head: str, name: str, columns: Collection[str]) -> Literal["csv
     known = _names_one_of(header, columns)
     if re.fullmatch(r"(?i)sep=.", first) or (known and (agree or len(header) > 1)):
         return "tsv" if _DELIMITERS[delimiter] == "tsv" else "csv"
-    if known or (len(header) > 1 and lines and agree and all(_NAME.fullmatch(cell.strip()) for cell in header)):
+    if known or (len(header) > 1 and lines and agree and all(_NAME.fullmatch(cell) for cell in header)):
         raise DataError(
             f"{name} seems to be a table with the columns {cut(', '.join(header), 80)}, not one text per line. Say "
             "what it is: --input-format csv (and --text-column NAME), or --input-format text if each line is a text."

@@ -203,9 +203,9 @@ def _check_value(value: object, one: Field, wanted: Sequence[Field]) -> None:
 
 def _names_a_file(text: str) -> bool:
     """Whether a text is the name of a file of rows or of an image that is there: hardly what should be answered."""
-    if len(text) >= _LONGEST_NAME or not (match := _SUFFIX.search(text)):
+    if len(text) >= _LONGEST_NAME or not _SUFFIX.search(text):
         return False
-    known = format_of_name(Path(text)) is not None or is_image_name(match[0])
+    known = format_of_name(Path(text)) is not None or is_image_name(text)
     return known and "\0" not in text and Path(text).is_file()
 
 
