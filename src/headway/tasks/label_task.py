@@ -71,7 +71,7 @@ class LabelModel(TaskModel):
     """What it is trained to minimise."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """A classifier's answer to one example."""
 
@@ -81,6 +81,14 @@ class Prediction:
     """Their probabilities. *Shape:* (labels,)."""
     multi: bool
     """Whether an example may have any number of labels."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Prediction) or (self.names, self.multi) != (other.names, other.multi):
+            return False
+        return np.array_equal(self.scores, other.scores)
+
+    def __hash__(self) -> int:
+        return hash((self.names, self.multi, self.scores.tobytes()))
 
     @cached_property
     def probabilities(self) -> dict[str, float]:

@@ -48,7 +48,7 @@ class Request:
     def as_json(self, settings: Settings) -> dict[str, Any]:
         """As `run.json` keeps it: with `headway train --config` it runs the same again."""
         sources = {"data": self.data, "validation": self.validation, "test": self.test}
-        named = {name: None if source is None else describe(source) for name, source in sources.items()}
+        named = {name: None if source is None else _as_written(source) for name, source in sources.items()}
         return {**named, "task": self.task, "model": self.model, **settings.flat()}
 
 
@@ -165,6 +165,13 @@ def check_data(data: Source, task: str | None, model: str | None, settings: Sett
     loaded = chosen.load(source, read.spec, read.splits.train, settings, device)
     rows = _encode(chosen, loaded, read, settings)
     return Checked(chosen, read, _findings(chosen, read, rows, loaded))
+
+
+def _as_written(source: Source) -> str | list[str]:
+    """A source as the user wrote it: a name, or the names of several files."""
+    if isinstance(source, list | tuple) and all(isinstance(each, str | Path) for each in source):
+        return [str(each) for each in source]
+    return describe(source)
 
 
 def _look_ahead(request: Request, settings: Settings) -> ModelSource | None:
