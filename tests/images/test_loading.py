@@ -1,8 +1,6 @@
 """Batches of pixels: which image an error is about, the same pixels by every way, and work done ahead in order."""
 
 import io
-import threading
-import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,33 +167,6 @@ def test_what_the_caller_forgot() -> None:
 
 
 # --- ahead --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("workers", [0, 1, 2, 5])
-def test_order_is_kept(workers: int) -> None:
-    def slow(item: int) -> int:
-        time.sleep(0.02 if item % 3 == 0 else 0)
-        return item * item
-
-    assert list(map_ahead(slow, range(30), workers=workers)) == [item * item for item in range(30)]
-
-
-def test_it_works_ahead_but_not_without_end() -> None:
-    drawn: list[int] = []
-
-    def items() -> Iterator[int]:
-        for item in range(100):
-            drawn.append(item)
-            yield item
-
-    results = map_ahead(lambda item: item, items(), workers=2, ahead=3)
-    assert next(results) == 0
-    assert drawn == [0, 1, 2, 3]
-    assert next(results) == 1
-    assert len(drawn) == 5
-    results.close()
-    assert len(drawn) == 5
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("headway-images")]
 
 
 def test_an_error_comes_in_its_place() -> None:

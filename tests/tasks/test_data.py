@@ -7,6 +7,7 @@ from headway.errors import DataError, Interrupted
 from headway.settings import resolve
 from headway.tasks.data import read_scored, read_tables, read_task_data
 from headway.tasks.registry import find_task
+from headway.tasks.task import ModelSource
 
 TASK = find_task("text_classification")
 ROWS = [(f"text number {index} of many", "yes" if index % 3 else "no") for index in range(60)]
@@ -19,7 +20,7 @@ def write(path, rows, header="text,label"):
 
 def data_of(path, validation=None, **settings):
     tables, sources = read_tables(path, validation, None, skip_bad_rows=False)
-    return read_task_data(TASK, tables, sources, resolve(settings))
+    return read_task_data(TASK, tables, sources, resolve(settings), ModelSource("scratch:tiny", None))
 
 
 def changed(kind):

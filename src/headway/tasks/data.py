@@ -104,7 +104,12 @@ def read_task_data(
 
 
 def read_scored(
-    task: Task[Any, Any, Any], source: Source, spec: Any, trained: Columns | None, settings: Settings, reader: Any
+    task: Task[Any, Any, Any],
+    source: Source,
+    spec: Any,
+    trained: Columns | None,
+    settings: Settings,
+    reader: Any = None,
 ) -> Examples:
     """Rows to measure a model on: the columns of its training, or those that are found.
 
