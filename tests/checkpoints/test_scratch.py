@@ -116,7 +116,7 @@ def test_a_new_model_that_writes_opens_in_transformers(task: str, tmp_path: Path
     assert load_tokenizer(tmp_path).files() == tokenizer.files()
 
 
-@pytest.mark.parametrize(("side", "shape"), [(28, (28, 4)), (30, (32, 4)), (64, (64, 8)), (65, (224, 16))])
+@pytest.mark.parametrize(("side", "shape"), [(28, (28, 7)), (30, (32, 8)), (64, (64, 8)), (65, (224, 16))])
 def test_a_new_image_classifier_opens_in_transformers(side: int, shape: tuple[int, int], tmp_path: Path) -> None:
     from transformers import AutoImageProcessor, AutoModelForImageClassification
 

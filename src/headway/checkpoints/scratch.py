@@ -38,14 +38,14 @@ SIZES = {
 
 
 IMAGE_SIZES = {
-    "tiny": Size(num_layers=4, d_model=128, num_heads=4),
+    "tiny": Size(num_layers=6, d_model=128, num_heads=4),
     "small": Size(num_layers=12, d_model=384, num_heads=6),
     "base": Size(num_layers=12, d_model=768, num_heads=12),
 }
 """Of image classifiers. The first learns small images in minutes on a CPU; the others are as in Touvron et al. 2021
 (https://arxiv.org/abs/2012.12877)."""
 
-_PATCHES = ((32, 4), (64, 8))  # (longest side, patch size) of small images; all others are resized to 224
+_GRIDS = ((32, 4), (64, 8))  # (longest side, patches across) of small images; all others are resized to 224
 _LARGE = PatchConfig(image_size=224, patch_size=16)
 
 
@@ -183,9 +183,10 @@ def _new_image_config(model: str, side: int) -> tuple[dict[str, Any], ModelConfi
 
 def _patches_for(side: int) -> PatchConfig:
     """The patches of an image: small enough for detail, few enough to be learned quickly."""
-    for longest, patch in _PATCHES:
+    for longest, across in _GRIDS:
         if side <= longest:
-            return PatchConfig(image_size=-(-max(side, patch) // patch) * patch, patch_size=patch)
+            patch = max(1, -(-side // across))
+            return PatchConfig(image_size=across * patch, patch_size=patch)
     return _LARGE
 
 
