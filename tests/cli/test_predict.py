@@ -27,32 +27,32 @@ def bad_in_the_middle(tmp_path):
     return tmp_path / "odd.jsonl"
 
 
-def test_what_comes_before_a_bad_row_is_answered(trained, headway_here, bad_in_the_middle, tmp_path):
+def test_a_bad_row_costs_no_other_its_answer(trained, headway_here, bad_in_the_middle, tmp_path):
     done = headway_here("predict", trained, "--input", bad_in_the_middle)
-    assert done.returncode == 2
-    assert answered(done) == [(1, "a good one"), (2, "another")]
-    assert "odd.jsonl, row 3 (line 3): 'text' is empty or missing. Fill it in" in done.stderr
+    assert done.returncode == 1
+    assert [row for row, _ in answered(done)] == [1, 2, 3, 4]
+    assert next(row for row in lines(done) if "error" in row)["error"].startswith("'text' is empty or missing")
+    assert "1 row has no answer, 3 have one" in done.stderr
     kept = tmp_path / "answers.jsonl"
     done = headway_here("predict", trained, "--input", bad_in_the_middle, "--output", kept)
-    assert done.returncode == 2
-    assert f"The answers before it are in {kept}." in done.stderr
-    assert len(kept.read_text().splitlines()) == 2
+    assert done.returncode == 1
+    assert len(kept.read_text().splitlines()) == 4
 
 
 @pytest.mark.parametrize("value", ["[]", '["a"]', '{"a": 1}'])
 def test_what_is_no_text_is_a_bad_row_and_the_others_are_answered(trained, headway_here, tmp_path, value):
     (tmp_path / "odd.jsonl").write_text(f'{{"text": "one"}}\n{{"text": {value}}}\n{{"text": 3}}\n')
-    refused = headway_here("predict", trained, "--input", tmp_path / "odd.jsonl")
-    assert (refused.returncode, answered(refused)) == (2, [(1, "one")])
-    assert "row 2 (line 2): 'text' holds" in refused.stderr
+    told = headway_here("predict", trained, "--input", tmp_path / "odd.jsonl")
+    assert told.returncode == 1
+    assert "'text' holds" in lines(told)[1]["error"]
     done = headway_here("predict", trained, "--input", tmp_path / "odd.jsonl", "--skip-bad-rows")
     assert (done.returncode, answered(done)) == (0, [(1, "one"), (3, 3)])
 
 
 def test_a_piped_bad_row_is_answered_like_that_of_a_file(trained, headway_command):
     done = headway_command("predict", trained, input="\n".join(ROWS))
-    assert (done.returncode, answered(done)) == (2, [(1, "a good one"), (2, "another")])
-    assert "standard input, row 3 (line 3): 'text' is empty or missing" in done.stderr
+    assert done.returncode == 1
+    assert [row for row, _ in answered(done)] == [1, 2, 3, 4]
 
 
 def test_an_empty_text_gets_a_label(trained, headway_command, headway_here, tmp_path):

@@ -84,7 +84,7 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(start_headway, headway_c
         assert "--resume" in again.stderr
         changed = headway_command("train", "--resume", "--output", tmp_path / "run", "--set", "learning_rate=1")
         assert changed.returncode == 2
-        assert "learning_rate was 'auto', now 1.0" in changed.stderr
+        assert "learning_rate was not set, now 1.0" in changed.stderr
 
 
 @pytest.fixture(scope="module")

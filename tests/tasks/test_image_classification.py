@@ -162,7 +162,8 @@ def test_the_command_line_answers_measures_and_inspects(result, classes, tmp_pat
     assert answer["probabilities"] == pytest.approx(expected.probabilities, abs=1e-5)
     done = command("predict", folder, "--input", classes, "--output", tmp_path / "answers.csv")
     assert done.returncode == 0, done.stderr
-    assert len(list(csv.DictReader((tmp_path / "answers.csv").open()))) == 40
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 40
     record = json.loads(command("evaluate", folder, classes, "--json").stdout)
     assert record["scores"]["metrics"]["accuracy"]["value"] == 1.0
     shown = command("inspect", folder).stdout
@@ -176,7 +177,7 @@ def test_settings_that_images_ignore_are_hidden_and_refused(train, classes):
     assert "cutmix" in shown
     for name in ("max_length", "text_column", "max_new_tokens"):
         assert name not in shown
-    with pytest.raises(SettingsError, match="max_length has no effect on image classification"):
+    with pytest.raises(SettingsError, match="max_length has no effect on image_classification"):
         train(classes, max_length=64)
 
 
@@ -349,7 +350,9 @@ def test_damaged_images_are_skipped_and_listed_everywhere(train, damaged, tmp_pa
     assert all(name in refused.stderr for name in bad)
     measured = json.loads(command("evaluate", trained.model.folder, folder, "--json", "--skip-bad-rows").stdout)
     assert measured["rows"] == {"test": 16}
-    assert command("predict", trained.model.folder, "--input", folder).returncode == 2
+    told = command("predict", trained.model.folder, "--input", folder, "--format", "jsonl")
+    assert told.returncode == 1
+    assert sum("error" in json.loads(line) for line in told.stdout.splitlines()) == 4
     done = command("predict", trained.model.folder, "--input", folder, "--skip-bad-rows", "--format", "jsonl")
     assert len(done.stdout.splitlines()) == 16, done.stderr
     assert all(name in done.stderr for name in bad)

@@ -44,6 +44,14 @@ class Settings:
         """All settings by name, as JSON can hold them."""
         return {name: value for section in self.sections().values() for name, value in section.model_dump().items()}
 
+    def given(self) -> dict[str, Any]:
+        """The settings that were asked for by name, as JSON can hold them; the others are left to the defaults."""
+        return {
+            name: value
+            for section in self.sections().values()
+            for name, value in section.model_dump(exclude_unset=True).items()
+        }
+
     def sections(self) -> dict[str, Section]:
         """The sections by name."""
         return {one.name: getattr(self, one.name) for one in fields(self)}

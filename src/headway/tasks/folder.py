@@ -155,15 +155,21 @@ class RunFolder:
         if not self.run.is_file():
             raise UserError(f"{self.folder}: there is no run to resume here. Leave --resume out to start one.")
         before = self.read_json(self.run)
-        different = [key for key in request if before.get(key) != request[key]]
+        if "fingerprint" not in request:  # the data is not read yet
+            before.pop("fingerprint", None)
+        different = [key for key in {**before, **request} if before.get(key) != request.get(key)]
         if "fingerprint" in different:
             raise DataError(
                 f"{request['data']}: the rows are not those that the interrupted run in {self.folder} was training on. "
                 "Put the old file back, or start anew with --overwrite."
             )
         if different:
-            changes = ", ".join(f"{key} was {before.get(key)!r}, now {request[key]!r}" for key in different)
+            changes = ", ".join(f"{key} was {_asked(before, key)}, now {_asked(request, key)}" for key in different)
             raise SettingsError(
                 f"{self.folder}: the interrupted run was asked for something else ({changes}). "
                 "Ask for the same again, or start anew with --overwrite."
             )
+
+
+def _asked(request: Request, key: str) -> str:
+    return repr(request[key]) if key in request else "not set"

@@ -49,7 +49,7 @@ class Request:
         """As `run.json` keeps it: with `headway train --config` it runs the same again."""
         sources = {"data": self.data, "validation": self.validation, "test": self.test}
         named = {name: None if source is None else _as_written(source) for name, source in sources.items()}
-        return {**named, "task": self.task, "model": self.model, **settings.flat()}
+        return {**named, "task": self.task, "model": self.model, **settings.given()}
 
 
 @dataclass(frozen=True)
