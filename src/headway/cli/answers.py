@@ -2,6 +2,7 @@
 
 import csv
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,7 +62,7 @@ class Unanswered(BadRowPolicy):
         )
 
 
-class _Writer:
+class _Writer(ABC):
     """Writes rows; `write` is given blocks."""
 
     def __init__(self, file: TextIO, task: Task[Any, Any, Any]) -> None:
@@ -79,8 +80,9 @@ class _Writer:
     def finish(self) -> None:
         """Write what was held back."""
 
+    @abstractmethod
     def _write(self, row: Answered) -> None:
-        raise NotImplementedError
+        """Write one row."""
 
     def _beside(self, row: Answered, answer: Mapping[str, Any]) -> dict[str, Any]:
         """The row's columns, then the answer; a column whose name the answer needs is called `input_…`."""

@@ -101,21 +101,7 @@ def train(
         return Trained(Model.open(folder.folder, device=settings.machine.device), None)
 
     device = _prepare_machine(settings)
-    source = _look_ahead(request, settings)
-    reporter.stage(f"Reading {describe(request.data)}")
-    tables, sources = read_tables(
-        request.data, request.validation, request.test, skip_bad_rows=settings.data.skip_bad_rows
-    )
-    task = find_task(request.task) if request.task else recognise_table(tables["train"])
-    _refuse_ignored(task, settings)
-    source = source or _model_source(task.default_model)
-    task.check_model(source, settings)
-    preferred = task.preferred(source, len(tables["train"]))
-    settings, notes = resolve_recipe(settings, from_scratch=source.folder is None, preferred=preferred)
-    data = read_task_data(task, tables, sources, settings, source)
-    choose_metric(task, data.spec, settings.training.metric)
-    _tell_data(task, data, reporter, notes)
-
+    task, source, data, settings, notes = _read(request, settings, reporter)
     reporter.stage(f"{'Making' if source.folder is None else 'Loading'} {source.name}")
     seed_everything(settings.training.seed)
     model = task.load(source, data.spec, data.splits.train, settings, device)
@@ -154,17 +140,31 @@ def check_data(data: Source, task: str | None, model: str | None, settings: Sett
         UserError: The data, the model or the settings cannot be used.
     """
     device = _prepare_machine(settings)
-    request = Request(data, Path(), task, model)
-    source = _look_ahead(request, settings)
-    tables, sources = read_tables(data, None, None, skip_bad_rows=settings.data.skip_bad_rows)
-    chosen = find_task(task) if task else recognise_table(tables["train"])
-    _refuse_ignored(chosen, settings)
-    source = source or _model_source(chosen.default_model)
-    chosen.check_model(source, settings)
-    read = read_task_data(chosen, tables, sources, settings, source)
+    chosen, source, read, settings, _ = _read(Request(data, Path(), task, model), settings, Reporter())
     loaded = chosen.load(source, read.spec, read.splits.train, settings, device)
     rows = _encode(chosen, loaded, read, settings)
     return Checked(chosen, read, _findings(chosen, read, rows, loaded))
+
+
+def _read(
+    request: Request, settings: Settings, reporter: Reporter
+) -> tuple[AnyTask, ModelSource, TaskData, Settings, tuple[str, ...]]:
+    """The task, the model to start from, the data, the settings without `auto`, and what was chosen for them."""
+    source = _look_ahead(request, settings)
+    reporter.stage(f"Reading {describe(request.data)}")
+    tables, sources = read_tables(
+        request.data, request.validation, request.test, skip_bad_rows=settings.data.skip_bad_rows
+    )
+    task = find_task(request.task) if request.task else recognise_table(tables["train"])
+    _refuse_ignored(task, settings)
+    source = source or _model_source(task.default_model)
+    task.check_model(source, settings)
+    preferred = task.preferred(source, len(tables["train"]))
+    settings, notes = resolve_recipe(settings, from_scratch=source.folder is None, preferred=preferred)
+    data = read_task_data(task, tables, sources, settings, source)
+    choose_metric(task, data.spec, settings.training.metric)
+    _tell_data(task, data, reporter, notes)
+    return task, source, data, settings, notes
 
 
 def _as_written(source: Source) -> str | list[str]:
