@@ -77,7 +77,7 @@ class _Writer(ABC):
         for row in block:
             self._write(row)
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027 - most writers hold nothing back
         """Write what was held back."""
 
     @abstractmethod
