@@ -164,19 +164,14 @@ def headway_images(
         )
         del result
         record = json.loads((Path(temporary) / "run" / "headway" / "record.json").read_text(encoding="utf-8"))
-    tokens, seconds = (sum(column) for column in zip(*_warm_steps(record["curves"], warm_steps), strict=True))
-    return {"rate": tokens / _tokens_per_image(Path(model)) / seconds}
+    images, seconds = (sum(column) for column in zip(*_warm_steps(record["curves"], warm_steps), strict=True))
+    return {"rate": images / seconds}
 
 
 def _warm_steps(curves: list[dict[str, float]], warm_steps: int) -> Iterator[tuple[float, float]]:
-    """The tokens and the seconds between two neighbouring events of training, once it is warm."""
+    """The images (each counts as one token) and the seconds between two neighbouring events, once it is warm."""
     events = [event for event in curves if "tokens_per_second" in event]
     for before, after in itertools.pairwise(events):
         if before["step"] >= warm_steps:
             tokens = after["tokens"] - before["tokens"]
             yield tokens, tokens / after["tokens_per_second"]
-
-
-def _tokens_per_image(model: Path) -> int:
-    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-    return 1 + (config["image_size"] // config["patch_size"]) ** 2
