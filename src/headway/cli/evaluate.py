@@ -17,7 +17,7 @@ __all__ = ["USED", "evaluate_command"]
 
 USED = (
     *("text_column", "text_pair_column", "image_column", "label_column", "target_column"),
-    *("skip_bad_rows", "max_length"),
+    *("encoding", "delimiter", "skip_bad_rows", "max_length"),
     *("generation", "device", "precision", "threads"),
 )
 """The settings that an evaluation uses; a command refuses the others."""

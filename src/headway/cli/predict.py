@@ -20,13 +20,13 @@ from headway.sources.bad_rows import BadRowPolicy
 from headway.sources.opening import Format, format_of_name
 from headway.sources.read import stream
 from headway.sources.table import Table
-from headway.tasks.data import columns_told
+from headway.tasks.data import columns_told, dialect_of
 from headway.tasks.model import Model
 
 __all__ = ["PredictRequest", "predict_command"]
 
 _USED = (
-    *("text_column", "text_pair_column", "image_column", "skip_bad_rows", "max_length"),
+    *("text_column", "text_pair_column", "image_column", "encoding", "delimiter", "skip_bad_rows", "max_length"),
     *("generation", "device", "precision", "threads"),
 )
 
@@ -173,7 +173,9 @@ def _of_source(
     """The rows of a file or pipe, block by block: each with its answer, or with the reason why it has none."""
     told = Columns({name: tuple(each) for name, each in columns_told(model.task, settings.data).items()})
     first = True
-    for table in stream(source, format=known, policy=policy, columns=_known_columns(model, told)):
+    told_notes = 0
+    columns, dialect = _known_columns(model, told), dialect_of(settings.data)
+    for table in stream(source, format=known, policy=policy, columns=columns, dialect=dialect):
         rows, reasons = model.answerable(table, told)
         if reasons and not rows.columns.by_field and source != "-" and not settings.data.skip_bad_rows:
             raise DataError(f"{source}: {reasons[0]}.")  # no row's fault: the whole file lacks the column
@@ -181,6 +183,9 @@ def _of_source(
             for note in (*table.notes, *_header_note(source, known, told, table, model)):
                 console_reporter().note(note)
         first = False
+        for note in policy.notes[told_notes:]:
+            console_reporter().note(note)
+        told_notes = len(policy.notes)
         yield _answered(table, rows, reasons, model, policy)
     if isinstance(policy, Unanswered) and policy.waiting:
         yield policy.before()

@@ -46,6 +46,10 @@ class DataSettings(Section):
     """Fraction of the rows kept for validation when no validation file is given (at most 10,000 rows)."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Fraction of the rows kept for the final test when no test file is given (at most 10,000 rows)."""
+    encoding: str | None = None
+    """Encoding of text files that are not UTF-8, such as cp1252; told from the text when not given, and reported."""
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    """What stands between the fields of a CSV; told from its header when not given."""
     skip_bad_rows: bool = False
     """Leave out rows that cannot be read, count and list them, instead of stopping at the first."""
     max_length: int | None = Field(default=None, ge=4)

@@ -39,11 +39,20 @@ class BadRows:
 
 @dataclass
 class BadRowPolicy:
-    """What happens to a row that cannot be used: an error, or, when asked for, it is skipped and remembered."""
+    """What happens to a row that cannot be used: an error, or, when asked for, it is skipped and remembered.
+
+    It also takes down what readers found out about a file that the user should know.
+    """
 
     skip: bool = False
     count: int = 0
     listed: list[BadRow] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def tell(self, note: str) -> None:
+        """Take down what the user should know, once."""
+        if note not in self.notes:
+            self.notes.append(note)
 
     def report(self, where: str, reason: str, number: int = 0) -> None:
         """Remember row `number` of its file as bad, or raise a DataError when bad rows are not to be skipped."""

@@ -48,8 +48,8 @@ def chunks_of(file: DataFile, policy: BadRowPolicy) -> Iterator[Chunk]:
 
 def file_rows(file: DataFile, policy: BadRowPolicy) -> Iterator[Row]:
     """The rows of a file of any format but Parquet, one at a time."""
-    with open_file(file) as stream:
-        yield from rows_of(stream, file.name, file.format, policy)
+    with open_file(file, policy.tell) as stream:
+        yield from rows_of(stream, file.name, file.format, policy, file.dialect)
 
 
 def parquet_chunks(stream: BinaryIO, name: str) -> Iterator[Chunk]:

@@ -16,11 +16,8 @@ _NOT_TEXT = {  # the first bytes of a file -> what it is, and what to do
     b"\xff\xd8\xff": "a JPEG image, not a file of rows.",
     b"GIF8": "a GIF image, not a file of rows.",
     b"%PDF": "a PDF document, not a file of rows.",
-    b"\x28\xb5\x2f\xfd": f"compressed with zstd, which is not read. {_UNPACK}",
     b"7z\xbc\xaf": f"a 7-Zip archive. {_UNPACK}",
     b"SQLite format 3": "an SQLite database. Export the table as CSV (UTF-8) and read that.",
-    b"\xff\xfe": "text in UTF-16, not UTF-8. Save it as UTF-8 (in Excel: 'CSV UTF-8') and read that.",
-    b"\xfe\xff": "text in UTF-16, not UTF-8. Save it as UTF-8 (in Excel: 'CSV UTF-8') and read that.",
 }
 
 
@@ -33,7 +30,7 @@ def refuse_foreign(head: bytes, name: str) -> None:
         raise DataError(f"{name} is a Parquet file. Give it a name that ends in .parquet.")
     sample = head[:4096]
     if 3 * sample.count(0) > len(sample):
-        raise DataError(f"{name} is a binary file or text in UTF-16. {_CSV_REMEDY}")
+        raise DataError(f"{name} is a binary file, not a file of rows. {_CSV_REMEDY}")
     controls = sum(byte < 32 and byte not in b"\t\n\r\f" for byte in sample)
     if 20 * controls > len(sample) and not _is_utf8(sample):
         raise DataError(f"{name} is a binary file, not a file of rows.")

@@ -6,12 +6,21 @@ from pathlib import Path
 
 from headway.errors import DataError
 from headway.sources.names import SPLITS, is_litter, split_of
-from headway.sources.opening import COMPRESSIONS, DataFile, format_of_name, open_file
+from headway.sources.opening import (
+    COMPRESSIONS,
+    FASTTEXT_MARK,
+    ZIP,
+    DataFile,
+    format_of_file,
+    format_of_name,
+    open_file,
+    peek,
+)
 
 __all__ = ["READABLE", "data_file", "folder_files", "sample_file"]
 
-_PACKED = ", ".join(compression.suffix for compression in COMPRESSIONS)
-READABLE = f"CSV, TSV, JSON lines (.jsonl) and Parquet, each also compressed ({_PACKED})"
+_PACKED = ", ".join([*(compression.suffix for compression in COMPRESSIONS), ZIP])
+READABLE = f"CSV, TSV, JSON, Parquet, Excel (.xlsx) and fastText's lines, each also compressed ({_PACKED})"
 
 
 def data_file(path: Path, *, with_text: bool = False) -> DataFile:
@@ -22,10 +31,12 @@ def data_file(path: Path, *, with_text: bool = False) -> DataFile:
     """
     if not path.exists():
         raise DataError(f"{path}: no such file or folder.{_similar(path)}")
-    format = format_of_name(path)
+    format = format_of_file(path)
+    if format in (None, "text") and path.is_file():
+        with open_file(DataFile(path, path.name, "text")) as opened:  # an image or archive is called what it is
+            if format == "text" and peek(opened).lstrip().startswith(FASTTEXT_MARK.encode()):
+                format = "fasttext"
     if format is None or (format == "text" and not with_text):
-        with open_file(DataFile(path, path.name, "text")):  # an image or archive is called what it is
-            pass
         reason = "plain text has no labels" if format == "text" else "its name does not end like a file of rows"
         raise DataError(f"{path.name}: {reason}. Headway reads {READABLE}; rename or convert the file.")
     return DataFile(path, path.name, format)

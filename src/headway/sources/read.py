@@ -1,12 +1,14 @@
 """From what the user names to tables: all at once (`read`) for training, block by block (`stream`) for prediction.
 
-A source is a file (CSV, TSV, JSON lines, Parquet, also compressed), a folder of such files or of images, several files,
+A source is a file (CSV, TSV, JSON, Parquet, Excel, fastText; also compressed), a folder of such files, of images or of
+.txt files by class, several files,
 `hub:NAME[:config]`, or `sample:NAME`, one of the data sets that Headway carries. In Python it is also a DataFrame, a
 `datasets.Dataset` or `DatasetDict`, a dict of columns, or dicts, one for each row.
 """
 
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard, cast
 
@@ -18,18 +20,36 @@ from headway.sources.bad_rows import BadRow, BadRowPolicy, BadRows
 from headway.sources.folders import READABLE, data_file, folder_files, sample_file
 from headway.sources.image_folders import has_images, image_tables, table_of_images
 from headway.sources.names import is_litter, split_of
-from headway.sources.opening import DataFile, Format
+from headway.sources.opening import DataFile, Dialect, Format
 from headway.sources.table import Table
 from headway.sources.table_cache import read_table
+from headway.sources.text_folders import has_class_folders_of_texts, text_tables
 
-__all__ = ["BadRow", "BadRowPolicy", "BadRows", "Source", "Table", "describe", "is_table", "read", "require", "stream"]
+__all__ = [
+    "BadRow",
+    "BadRowPolicy",
+    "BadRows",
+    "Dialect",
+    "Source",
+    "Table",
+    "describe",
+    "is_table",
+    "read",
+    "require",
+    "stream",
+]
 
 Source = Any
 """str | Path | pandas.DataFrame | datasets.Dataset | DatasetDict | Mapping[str, Sequence] | Iterable[Mapping] |
 Sequence[str | Path]. The libraries of these types are not imported here, so they cannot be written down."""
 
 
-def read(source: Source, *, skip_bad_rows: bool = False) -> dict[str, Table]:
+def read(
+    source: Source,
+    *,
+    skip_bad_rows: bool = False,
+    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
+) -> dict[str, Table]:
     """Read a data set: its splits by name ("train", "validation", "test"); files are memory-mapped from the cache.
 
     A single file, and whatever has no splits, is {"train": …}. A folder whose files or folders are called train…,
@@ -39,6 +59,7 @@ def read(source: Source, *, skip_bad_rows: bool = False) -> dict[str, Table]:
     Args:
         source: What to read; an iterator of rows is used up.
         skip_bad_rows: Leave out rows that cannot be read, and list them in `Table.bad_rows`, instead of failing.
+        dialect: What is known of how text files are written.
 
     Raises:
         DataError: There is no such data, it cannot be read, or a row is bad and not to be skipped.
@@ -47,10 +68,10 @@ def read(source: Source, *, skip_bad_rows: bool = False) -> dict[str, Table]:
     """
     name = describe(source)
     if isinstance(source, str | Path):
-        return _read_named(str(source), skip_bad_rows)
+        return _read_named(str(source), skip_bad_rows, dialect)
     if _are_paths(source):
         files = [data_file(Path(path).expanduser()) for path in source]
-        return {"train": read_table(name, files, skip_bad_rows=skip_bad_rows)}
+        return {"train": read_table(name, _with(dialect, files), skip_bad_rows=skip_bad_rows)}
     if isinstance(source, Mapping) and _are_splits(source):
         return hub.split_tables(name, source, lambda part, part_name: _in_memory(part_name, part))
     return {"train": _in_memory(name, source)}
@@ -77,6 +98,7 @@ def stream(
     format: Format | None = None,
     policy: BadRowPolicy | None = None,
     columns: Collection[str] = (),
+    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
 ) -> Iterator[Table]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
@@ -88,6 +110,7 @@ def stream(
         policy: What happens to rows that cannot be read, and where those that are skipped are remembered; by default
             the first one is an error.
         columns: Names of columns (in lower case) by which a table in a pipe is recognised.
+        dialect: What is known of how text files are written.
 
     Yields:
         Blocks of at most 2,048 rows, fewer where they are long. A block of a pipe is whatever has come: a row typed by
@@ -102,13 +125,13 @@ def stream(
     if name == "standard input" and isinstance(source, str | Path):
         # Not sys.stdin.buffer: should another thread wait for it when Python ends, Python aborts.
         pipe = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115
-        return streaming.stream_pipe(pipe, name, format, policy, columns)
+        return streaming.stream_pipe(pipe, name, format, policy, columns, dialect)
     if isinstance(source, str | Path):
-        return _stream_named(str(source), format, policy)
+        return _stream_named(str(source), format, policy, dialect)
     if _is_pipe(source):
-        return streaming.stream_pipe(source, name, format, policy, columns)
+        return streaming.stream_pipe(source, name, format, policy, columns, dialect)
     if _are_paths(source):
-        return _stream_paths(name, [Path(path).expanduser() for path in source], format, policy)
+        return _stream_paths(name, [Path(path).expanduser() for path in source], format, policy, dialect)
     if isinstance(source, Mapping) or is_table(source):
         return streaming.stream_tables(read(source).values())
     return streaming.stream_rows(name, cast(Iterable[Any], source))
@@ -137,7 +160,7 @@ def describe(source: Source | BinaryIO) -> str:
     return type(source).__name__
 
 
-def _read_named(source: str, skip_bad_rows: bool) -> dict[str, Table]:
+def _read_named(source: str, skip_bad_rows: bool, dialect: Dialect) -> dict[str, Table]:
     if source.startswith("hub:"):
         return hub.read_hub(source)
     path = Path(source).expanduser()
@@ -145,35 +168,48 @@ def _read_named(source: str, skip_bad_rows: bool) -> dict[str, Table]:
         return hub.read_saved(source, path)
     files = _files(source, path)
     if files:
-        return {name: read_table(source, part, skip_bad_rows=skip_bad_rows) for name, part in files.items()}
+        return {
+            name: read_table(source, _with(dialect, part), skip_bad_rows=skip_bad_rows) for name, part in files.items()
+        }
+    if has_class_folders_of_texts(path):
+        return text_tables(source, path, dialect)
     _require_images(path)
     return image_tables(source, path)
 
 
+def _with(dialect: Dialect, files: Sequence[DataFile]) -> list[DataFile]:
+    return [replace(file, dialect=dialect) for file in files]
+
+
 def _require_named(source: str) -> None:
     path = Path(source).expanduser()
-    if not source.startswith("hub:") and not (path.is_dir() and hub.is_saved(path)) and not _files(source, path):
+    if source.startswith("hub:") or (path.is_dir() and hub.is_saved(path)) or _files(source, path):
+        return
+    if not has_class_folders_of_texts(path):
         _require_images(path)
 
 
-def _stream_named(source: str, format: Format | None, policy: BadRowPolicy) -> Iterator[Table]:
+def _stream_named(source: str, format: Format | None, policy: BadRowPolicy, dialect: Dialect) -> Iterator[Table]:
     path = Path(source).expanduser()
     if source.startswith(("hub:", "sample:")) or path.is_dir():
         files = {} if source.startswith("hub:") or hub.is_saved(path) else _files(source, path)
         if not files:
-            return streaming.stream_tables(_read_named(source, False).values())
-        return streaming.stream_files(source, [file for part in files.values() for file in part], policy)
-    return _stream_paths(source, [path], format, policy)
+            return streaming.stream_tables(_read_named(source, False, dialect).values())
+        every = [file for part in files.values() for file in part]
+        return streaming.stream_files(source, _with(dialect, every), policy)
+    return _stream_paths(source, [path], format, policy, dialect)
 
 
-def _stream_paths(source: str, paths: Sequence[Path], format: Format | None, policy: BadRowPolicy) -> Iterator[Table]:
+def _stream_paths(
+    source: str, paths: Sequence[Path], format: Format | None, policy: BadRowPolicy, dialect: Dialect
+) -> Iterator[Table]:
     if format is None and all(map(is_image_name, paths)) and all(path.is_file() for path in paths):
         return streaming.stream_tables([table_of_images(source, paths)])
     if format is not None:
         files = [DataFile(path, path.name, format) for path in paths]
     else:
         files = [data_file(path, with_text=True) for path in paths]
-    return streaming.stream_files(source, files, policy)
+    return streaming.stream_files(source, _with(dialect, files), policy)
 
 
 def _files(source: str, path: Path) -> dict[str, list[DataFile]]:
@@ -188,7 +224,8 @@ def _require_images(folder: Path) -> None:
         names = sorted(entry.name for entry in folder.iterdir() if not is_litter(entry.name))
         inside = f"only {', '.join(names[:3])}" if names else "no files"
         raise DataError(
-            f"{folder}: no data in this folder ({inside}). Headway reads {READABLE}, and class folders of images."
+            f"{folder}: no data in this folder ({inside}). Headway reads {READABLE}, and class folders of images or of "
+            ".txt files."
         )
 
 

@@ -17,7 +17,7 @@ from headway.sources.chunks import Chunk, chunk, columns_of, file_rows, parquet_
 from headway.sources.formats.lines import Row
 from headway.sources.formats.text_rows import rows_of
 from headway.sources.frames import row_blocks
-from headway.sources.opening import DataFile, Format, open_file, open_pipe
+from headway.sources.opening import DataFile, Dialect, Format, open_file, open_pipe
 from headway.sources.schema import Schema
 from headway.sources.table import Places, Table
 
@@ -43,20 +43,25 @@ def stream_files(source: str, files: Iterable[DataFile], policy: BadRowPolicy) -
 
 
 def stream_pipe(
-    pipe: BinaryIO, name: str, format: Format | None, policy: BadRowPolicy, columns: Collection[str] = ()
+    pipe: BinaryIO,
+    name: str,
+    format: Format | None,
+    policy: BadRowPolicy,
+    columns: Collection[str] = (),
+    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
 ) -> Iterator[Table]:
     """The rows of a pipe: a block is whatever has come by the time it is asked for.
 
     Raises:
         DataError: As for `stream_files`.
     """
-    opened, found = open_pipe(pipe, name, format, columns)
+    opened, found = open_pipe(pipe, name, format, columns, dialect, policy.tell)
     if found == "parquet":
         with tempfile.TemporaryFile() as whole:  # Parquet is read from its end
             shutil.copyfileobj(opened, whole)
             yield from _tables(name, name, parquet_chunks(cast(BinaryIO, whole), name))
         return
-    tables = _tables(name, name, map(chunk, _arriving(rows_of(opened, name, found, policy))))
+    tables = _tables(name, name, map(chunk, _arriving(rows_of(opened, name, found, policy, dialect, look_ahead=False))))
     for table in islice(tables, 1):
         yield table if format is not None or found not in ("csv", "tsv") else replace(table, notes=(_as_table(table),))
     yield from tables

@@ -27,7 +27,7 @@ from headway.sources.table import Places, Table
 
 __all__ = ["cache_folder", "common_folder", "read_table"]
 
-_VERSION = 2
+_VERSION = 3
 """Of what an entry holds; entries of other versions are not opened."""
 
 
@@ -67,7 +67,8 @@ def _entry(files: Sequence[DataFile], skip_bad_rows: bool) -> Path:
         states = [(state.st_size, state.st_mtime_ns) for state in (file.path.stat() for file in files)]
     except OSError as error:
         raise DataError(f"{error.filename}: {error.strerror}.") from None
-    parts = [[paths, [file.format for file in files], skip_bad_rows], [states, _VERSION]]
+    kinds = [[file.format, file.dialect.encoding, file.dialect.delimiter] for file in files]
+    parts = [[paths, kinds, skip_bad_rows], [states, _VERSION]]
     names = [hashlib.sha256(json.dumps(part).encode()).hexdigest()[:20] for part in parts]
     return cache_folder() / "-".join(names)
 
@@ -108,6 +109,7 @@ def _open(source: str, entry: Path, files: Sequence[DataFile]) -> Table:
         places=Places(tuple(file.name for file in files), tuple(about["starts"]), numbers),
         mixed=frozenset(about["mixed"]),
         folder=common_folder(files),
+        notes=tuple(about["notes"]),
         digest=about["digest"],
     )
 
@@ -117,6 +119,7 @@ class _Written:
     starts: list[int]
     rows: int
     bad_rows: BadRows
+    notes: list[str]
     digest: str
 
 
@@ -148,7 +151,7 @@ def _write(
             schema.end_of_file(file.name)
         if writer is not None:
             writer.close()
-    return _Written(starts, rows, policy.seen(), digest.hex()) if fits else None
+    return _Written(starts, rows, policy.seen(), policy.notes, digest.hex()) if fits else None
 
 
 def _refuse_nothing(files: Sequence[DataFile], written: _Written) -> None:

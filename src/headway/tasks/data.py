@@ -13,11 +13,12 @@ from headway.examples.fields import Columns, find_columns
 from headway.examples.splits import Splits, make_splits
 from headway.settings import DataSettings, Settings
 from headway.sources.bad_rows import BadRowPolicy
-from headway.sources.read import Source, describe, read
+from headway.sources.encodings import codec_named
+from headway.sources.read import Dialect, Source, describe, read
 from headway.sources.table import Table
 from headway.tasks.task import ModelSource, Task
 
-__all__ = ["TaskData", "columns_told", "read_scored", "read_tables", "read_task_data"]
+__all__ = ["TaskData", "columns_told", "dialect_of", "read_scored", "read_tables", "read_task_data"]
 
 MAX_HELD_OUT_ROWS = 10_000
 """More held-out rows than this hardly narrow any interval, and cost time at every validation."""
@@ -49,18 +50,18 @@ class TaskData:
 
 
 def read_tables(
-    data: Source, validation: Source | None, test: Source | None, *, skip_bad_rows: bool
+    data: Source, validation: Source | None, test: Source | None, settings: DataSettings
 ) -> tuple[dict[str, Table], dict[str, str]]:
     """The tables by split, and what the user wrote for each.
 
     Raises:
         DataError: A file cannot be used; the message says which, where and what to do.
     """
-    tables = read(data, skip_bad_rows=skip_bad_rows)
+    tables = _read(data, settings)
     sources = dict.fromkeys(tables, describe(data))
     for split, source in (("validation", validation), ("test", test)):
         if source is not None:
-            tables[split] = _only_table(source, split, skip_bad_rows)
+            tables[split] = _only_table(source, split, settings)
             sources[split] = describe(source)
     if "train" not in tables:
         raise DataError(f"{describe(data)} has no training split, only {', '.join(tables)}.")
@@ -124,7 +125,7 @@ def read_scored(
     Raises:
         DataError: A column is missing, or a target was not seen in training.
     """
-    table = _only_table(source, "test", settings.data.skip_bad_rows)
+    table = _only_table(source, "test", settings.data)
     told = dict(columns_told(task, settings.data))
     for name, columns in (_as_named(task, table, trained).by_field if trained else {}).items():
         told.setdefault(name, columns)
@@ -222,6 +223,20 @@ def _split(task: Task[Any, Any, Any], bound: Mapping[str, Examples], settings: S
     )
 
 
-def _only_table(source: Source, split: str, skip_bad_rows: bool) -> Table:
-    tables = read(source, skip_bad_rows=skip_bad_rows)
+def _read(source: Source, settings: DataSettings) -> dict[str, Table]:
+    return read(source, skip_bad_rows=settings.skip_bad_rows, dialect=dialect_of(settings))
+
+
+def dialect_of(settings: DataSettings) -> Dialect:
+    """What the user says about how files are written.
+
+    Raises:
+        SettingsError: There is no such encoding.
+    """
+    encoding = None if settings.encoding is None else codec_named(settings.encoding)
+    return Dialect(encoding, settings.delimiter)
+
+
+def _only_table(source: Source, split: str, settings: DataSettings) -> Table:
+    tables = _read(source, settings)
     return tables[split] if split in tables else next(iter(tables.values()))

@@ -86,7 +86,10 @@ def measure_evaluation(
         data={"test": source},
         rows={"test": len(examples)},
         split="Every row that could be read was scored.",
-        findings=tuple(finding for finding in left_out([examples]) if finding.severity != "ok"),
+        findings=(
+            *(Finding("reading", "note", note) for note in examples.table.notes),
+            *(finding for finding in left_out([examples]) if finding.severity != "ok"),
+        ),
         curves=(),
         metric="",
         best_step=0,

@@ -152,9 +152,7 @@ def _read(
     """The task, the model to start from, the data, the settings without `auto`, and what was chosen for them."""
     source = _look_ahead(request, settings)
     reporter.stage(f"Reading {describe(request.data)}")
-    tables, sources = read_tables(
-        request.data, request.validation, request.test, skip_bad_rows=settings.data.skip_bad_rows
-    )
+    tables, sources = read_tables(request.data, request.validation, request.test, settings.data)
     task = find_task(request.task) if request.task else recognise_table(tables["train"])
     _refuse_ignored(task, settings)
     source = source or _model_source(task.default_model)

@@ -1,13 +1,15 @@
 """Rows of CSV and TSV: header, delimiter and quotes as spreadsheets and people write them."""
 
 import csv
+import io
+import re
 from collections.abc import Iterator
-from typing import BinaryIO, Literal
+from typing import Any
 
-from headway.errors import DataError
+from headway.errors import DataError, cut
 from headway.sources.bad_rows import BadRowPolicy, place
 from headway.sources.formats.lines import Lines, Row
-from headway.sources.opening import FIELD_LIMIT, peek
+from headway.sources.opening import FIELD_LIMIT
 
 __all__ = ["csv_rows"]
 
@@ -15,22 +17,29 @@ NAME_LIMIT = 1000
 """The longest name of a column of a CSV, in characters. Anything longer is text: the file has no header."""
 
 
-def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:
+def csv_rows(lines: Lines, head: bytes, policy: BadRowPolicy, delimiter: str | None) -> Iterator[Row]:
     """The rows of an open CSV; without a `delimiter` its header decides.
+
+    Args:
+        lines: The file.
+        head: The bytes that it begins with, to see how it is written.
+        policy: What happens to bad rows, and who is told what was found.
+        delimiter: What stands between fields.
 
     Raises:
         DataError: The header cannot be used, or a row cannot and `policy` does not skip it.
     """
-    lines = Lines(stream, name)
     csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
-    sample = peek(stream).decode(errors="replace").removeprefix("\ufeff")
+    sample = head.decode(errors="replace").removeprefix("\ufeff")
     if delimiter is None:
         delimiter, announced = _delimiter(sample)
         if announced:
             next(lines)
-    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" and _quotes_are_letters(sample) else csv.QUOTE_MINIMAL
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting, strict=quoting == csv.QUOTE_MINIMAL)
+            sample = sample.partition("\n")[2]
+    style = _style(sample, delimiter)
+    reader = csv.reader(lines, **style)
     header = _header(reader, lines)
+    _refuse_preamble(sample, style, header, lines.name)
     number = 0
     while True:
         lines.start_row()
@@ -46,11 +55,74 @@ def csv_rows(stream: BinaryIO, name: str, policy: BadRowPolicy, delimiter: str |
         if not fields or (len(fields) == 1 < len(header) and not fields[0].strip()):
             continue
         number += 1
+        where = place(lines.name, number, lines.first)
+        if len(fields) == len(header) + 1 and not fields[-1].strip():
+            policy.tell(f"{lines.name}: a delimiter stands at the end of lines; the empty field behind it is left out.")
+            fields = fields[:-1]
         if lines.problem or len(fields) != len(header):
-            reason = lines.problem or _ragged(fields, header, delimiter)
-            policy.report(place(lines.name, number, lines.first), reason, number)
+            policy.report(where, lines.problem or _ragged(fields, header, delimiter), number)
+        elif len(header) > 1 and [field.strip() for field in fields] == header:
+            policy.tell(f"{where} repeats the header and was left out.")
         else:
             yield Row(number, lines.first, lines.bytes_in_row, dict(zip(header, fields, strict=True)))
+
+
+def _style(sample: str, delimiter: str) -> dict[str, Any]:
+    """How a CSV is quoted, as arguments of `csv.reader`, by its first lines."""
+    if delimiter == "\t" and _quotes_are_letters(sample):
+        return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
+    style: dict[str, Any] = {"delimiter": delimiter, "strict": True}
+    if re.search(re.escape(delimiter) + r' +"', sample):
+        style["skipinitialspace"] = True
+    if '\\"' in sample:  # quotation marks within texts may be written with a backslash instead of twice
+        escaped = {**style, "escapechar": "\\", "doublequote": '""' in sample}
+        if _rows_that_fit(sample, escaped) > _rows_that_fit(sample, style):
+            return escaped
+    return style
+
+
+def _rows_that_fit(sample: str, style: dict[str, Any]) -> int:
+    """How many rows of a sample, up to the first that is no CSV, have as many fields as its header."""
+    widths = [len(fields) for fields in _sample_rows(sample, style)]
+    return sum(width == widths[0] for width in widths)
+
+
+def _sample_rows(sample: str, style: dict[str, Any]) -> Iterator[list[str]]:
+    """The rows of a sample without its last line, which may be cut, up to the first that is no CSV."""
+    whole = sample if sample.count("\n") < 2 else sample[: sample.rfind("\n") + 1]
+    try:
+        yield from (fields for fields in csv.reader(io.StringIO(whole, newline=""), **style) if fields)
+    except csv.Error:
+        return
+
+
+def _refuse_preamble(sample: str, style: dict[str, Any], header: list[str], name: str) -> None:
+    """Refuse a file whose table begins further down.
+
+    Raises:
+        DataError: The first line has fewer fields than nearly all of the others.
+    """
+    for delimiter in style["delimiter"] if _width(header) > 1 else ",;\t|":
+        rows = list(_sample_rows(sample, {**style, "delimiter": delimiter}))
+        widths = [_width(fields) for fields in rows[1:]]
+        usual = max(set(widths), key=widths.count, default=0)
+        if usual <= _width(rows[0] if rows else header) or 10 * widths.count(usual) < 8 * len(widths):
+            continue
+        first = next(number for number, fields in enumerate(rows) if _width(fields) == usual)
+        if first == 0 or not all(map(str.strip, rows[first])):  # what is empty in it is no name
+            continue
+        names = cut(", ".join(field.strip() for field in rows[first]), 60)
+        line = 1 + next(
+            number
+            for number, line in enumerate(sample.splitlines())
+            if next(csv.reader([line], delimiter=delimiter), []) == rows[first]
+        )
+        raise DataError(f"{name}: the header seems to be line {line} ({names}). Remove the lines above it.")
+
+
+def _width(fields: list[str]) -> int:
+    """Fields up to the last that is not empty."""
+    return max((place for place, field in enumerate(fields, 1) if field.strip()), default=0)
 
 
 def _delimiter(sample: str) -> tuple[str, bool]:

@@ -1,0 +1,145 @@
+"""Which encoding a text is in: what its byte order mark says, UTF-8 where it is valid, otherwise what can be told.
+
+A file is UTF-8 until a line is not. If no line before had a character beyond ASCII, the encoding is told from the lines
+that follow; otherwise the file is UTF-8 and that line is broken. What was told is always reported.
+"""
+
+import codecs
+import io
+from typing import BinaryIO
+
+from headway.errors import SettingsError
+
+__all__ = ["SAMPLE_BYTES", "codec_named", "in_utf8", "named_in_words", "told_from", "utf16_of"]
+
+SAMPLE_BYTES = 1 << 18
+"""So much of a text is looked at to tell its encoding."""
+
+_WORDS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252", "cp1250": "Windows-1250"}
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+_LIKELY = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"),
+    *("cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "cp949", "euc_kr", "cp874"),
+)
+"""What files of tables are written in; more would only be mistaken for these."""
+_ONE_BYTE_LETTERS = 0.7
+"""In text of a European language, at least this share of the bytes beyond ASCII are letters or typographic signs."""
+
+
+def codec_named(name: str) -> str:
+    """Python's name of an encoding.
+
+    Raises:
+        SettingsError: There is no such encoding.
+    """
+    try:
+        found = codecs.lookup(name)
+    except LookupError:
+        raise SettingsError(
+            f"encoding = {name!r}: unknown encoding. Examples: utf-8, utf-16, cp1252, shift_jis."
+        ) from None
+    if not found._is_text_encoding:  # type: ignore[attr-defined]
+        raise SettingsError(f"encoding = {name!r}: not an encoding of text. Examples: utf-8, utf-16, cp1252.")
+    return found.name
+
+
+def named_in_words(name: str) -> str:
+    """An encoding as people call it."""
+    return _WORDS.get(name, name.upper().replace("_", "-"))
+
+
+def utf16_of(head: bytes) -> str | None:
+    """Which UTF-16 a text is in, by its mark or, without one, by the zero bytes beside ASCII characters; else None."""
+    for mark, name in _MARKS.items():
+        if head.startswith(mark):
+            return name
+    sample = head[: len(head) // 2 * 2][:4096]
+    if len(sample) < 8:
+        return None
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    half = len(sample) // 2
+    if odd > 0.6 * half and even < 0.02 * half:
+        return "utf-16-le"
+    if even > 0.6 * half and odd < 0.02 * half:
+        return "utf-16-be"
+    return None
+
+
+def in_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
+    """A text in another encoding as a stream in UTF-8; lines of UTF-16 do not end with a byte of their own."""
+    return io.BufferedReader(_Recoded(stream, encoding), 1 << 20)
+
+
+def told_from(sample: bytes) -> str | None:
+    """The encoding of a text that is not UTF-8, if it can be told surely; `sample` should begin and end with a line."""
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample, cp_isolation=list(_LIKELY)).best()
+    western = _decoded(sample, "cp1252")
+    if best is None:
+        return "cp1252" if western is not None and _reads_well(sample, western) else None
+    name = codecs.lookup(best.encoding).name
+    if western is not None and _decoded(sample, name) == western:
+        return "cp1252"
+    if name in ("ascii", "utf-8"):
+        return None
+    decoded = _decoded(sample, name)
+    if western is not None and decoded is not None and _is_one_byte(name) and _reads_well(sample, western):
+        # Several code pages differ in few letters: a language tells, otherwise the most common one is the best guess.
+        return name if best.coherence > 0.3 and _of_another_script(decoded) else "cp1252"
+    return name if decoded is not None and best.chaos < 0.1 else None
+
+
+class _Recoded(io.RawIOBase):
+    """Bytes in UTF-8 of a stream in another encoding; what cannot be decoded becomes a replacement character."""
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+        self._ready = b""
+        self._first = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while not self._ready:
+            read1 = getattr(self._stream, "read1", self._stream.read)
+            block = read1(1 << 16)
+            text = self._decoder.decode(block, final=not block)
+            if self._first and text:
+                text, self._first = text.removeprefix("\ufeff"), False
+            self._ready = text.encode("utf-8", errors="replace")
+            if not block:
+                break
+        size = min(len(buffer), len(self._ready))
+        buffer[:size] = self._ready[:size]
+        self._ready = self._ready[size:]
+        return size
+
+
+def _decoded(sample: bytes, name: str) -> str | None:
+    try:
+        return sample.decode(name)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_one_byte(name: str) -> bool:
+    return name.startswith(("cp125", "koi8", "cp874"))
+
+
+def _reads_well(sample: bytes, text: str) -> bool:
+    """Whether the characters beyond ASCII of a text are mostly letters within or beside words, and usual signs."""
+    beyond = [(place, sign) for place, sign in enumerate(text) if ord(sign) > 127]
+    usual = "“”„‘’‚–—…€«»°§´·•£¥©®™¿¡\N{NO-BREAK SPACE}"
+    good = 0
+    for place, sign in beyond:
+        beside = text[max(0, place - 1) : place] + text[place + 1 : place + 2]
+        good += sign in usual or (sign.isalpha() and any(other.isascii() and other.isalpha() for other in beside))
+    return bool(beyond) and good >= _ONE_BYTE_LETTERS * len(beyond)
+
+
+def _of_another_script(text: str) -> bool:
+    letters = [sign for sign in text if sign.isalpha() and ord(sign) > 127]
+    return sum(ord(sign) > 0x2AF for sign in letters) > 0.5 * max(1, len(letters))
