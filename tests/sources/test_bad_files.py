@@ -49,12 +49,10 @@ REFUSED = {
     "twice.csv": (b"text,label,text\na,b,c\n", ["two columns are called 'text'", "Rename one"]),
     "headless.csv": (b"text " * 300 + b",label\na,b\n", ["(the header): the name of a column has 1,499 characters"]),
     "mac.csv": (GOOD.replace("\n", "\r").encode(), ["old Macs", "Save it again"]),
-    "wide.csv": (GOOD.encode("utf-16"), ["UTF-16", "Save it as UTF-8"]),
-    "wide2.csv": (GOOD.encode("utf-16-le"), ["UTF-16", "UTF-8"]),
     "image.csv": (b"\x89PNG\r\n\x1a\n" + bytes(500), ["image.csv is a PNG image"]),
     "photo.jsonl": (b"\xff\xd8\xff\xe0" + bytes(500), ["JPEG"]),
     "book.csv": (office_document(), ["ZIP archive or an office document", "save the table as CSV"]),
-    "book.xlsx": (office_document(), ["ZIP archive or an office document", "save the table as CSV"]),
+    "book.xlsx": (office_document(), ["this spreadsheet cannot be read", "or as CSV"]),
     "noise.csv": (os.urandom(5000), ["is a binary file"]),
     "other.csv": (b"PAR1" + bytes(100), ["Parquet", ".parquet"]),
     "fake.parquet": (b"hello", ["fake.parquet is not a readable Parquet file", "download it again"]),
@@ -62,8 +60,6 @@ REFUSED = {
     "name.parquet": (latin_name_parquet(), ["name.parquet is not a readable Parquet file (", "utf-8", "download it"]),
     "latin.parquet": (latin_parquet(), ["latin.parquet is not a readable Parquet file (", "UTF", "download it again"]),
     "short.csv.gz": (gzip.compress(os.urandom(9000).hex().encode())[:-2000], ["damaged or cut short", "Download"]),
-    "list.jsonl": (json.dumps([{"text": "a"}]).encode(), ["one JSON document", "jq -c"]),
-    "pretty.json": (json.dumps([{"text": "a"}], indent=1).encode(), ["one JSON document", "jq -c"]),
     "notes.txt": (b"hello\n", ["plain text has no labels", "CSV"]),
     "rows.dat": (GOOD.encode(), ["its name does not end like", "CSV"]),
 }
@@ -87,7 +83,6 @@ BAD_ROWS = {
     "nul.csv": ("with\0nul,pos", "a NUL byte", "Remove it"),
     "open.csv": ('"never closed,pos', "is never closed", "Close it"),
     "middle.csv": ('"he said "hi" to me",pos', "ends in the middle", "written twice"),
-    "slash.csv": ('"he said \\"hi\\"",pos', "ends in the middle", "written twice"),
     "broken.jsonl": ('{"text": "a", "label": ', "this is not JSON", "Fix the line"),
     "text.jsonl": ('"text"', "but not an object", "Fix the line"),
     "half.jsonl": ('{"text": "a \\ud83d", "label": 1}', "unpaired surrogate", "Fix the line"),
@@ -98,6 +93,7 @@ BAD_ROWS = {
 
 def with_bad_row(name, row):
     good = [line.encode() for line in GOOD.splitlines()]
+    good[1] = "naïve,pos".encode()  # a character beyond ASCII: the file is UTF-8
     if name.endswith(".jsonl"):
         good = [b"", *(json.dumps({"text": f"good {i}", "label": i % 2}).encode() for i in range(30))]
     row = row if isinstance(row, bytes) else row.encode()
@@ -141,7 +137,7 @@ def test_when_every_row_is_bad_the_first_reason_is_given(write):
 
 def test_a_broken_header_cannot_be_skipped(write):
     with pytest.raises(DataError, match=r"rows.csv, line 1 \(the header\): byte 0xE9"):
-        read(write("rows.csv", "texté,label\na,b\n".encode("latin-1")), skip_bad_rows=True)
+        read(write("rows.csv", b"text\xc3\xa9\xe9,label\na,b\n"), skip_bad_rows=True)
 
 
 def test_a_quote_that_swallows_the_file_stops_at_the_limit(write, monkeypatch):

@@ -88,10 +88,7 @@ def test_a_table_in_a_pipe_is_known_by_its_header(content, row):
     ("content", "message"),
     [
         (b"id,words\n1,so good\n2,bad\n", "seems to be a table with the columns id, words.*--input-format csv"),
-        (b'[{"review": "a"}, {"review": "b"}]', "the pipe is one JSON document.*jq"),
-        (b'[\n  {"review": "a"}\n]\n', "one JSON document"),
-        (b'["a", "b"]\n', "one JSON document"),
-        (b'{\n  "review": ["a", "b"]\n}\n', "one JSON document"),
+        (b'["a", "b"]\n', "the pipe is one JSON document.*jq"),
     ],
 )
 def test_what_is_no_text_per_line_is_refused_with_the_way(content, message):
@@ -121,8 +118,10 @@ def test_the_rows_before_a_bad_one_are_given_before_the_error(write):
 def test_the_rows_of_a_pipe_before_a_bad_one_are_given_before_the_error():
     given = []
     with pytest.raises(DataError, match="the pipe, row 3: byte 0xE9"):
-        given.extend(row["text"] for table in stream(io.BytesIO(b"one\ntwo\ncaf\xe9\n")) for row in table.rows())
-    assert given == ["one", "two"]
+        given.extend(
+            row["text"] for table in stream(io.BytesIO(b"one\ncaf\xc3\xa9\ncaf\xe9\n")) for row in table.rows()
+        )
+    assert given == ["one", "café"]
 
 
 def test_blocks_are_small_and_know_where_their_rows_stand(write, write_parquet):
@@ -146,7 +145,7 @@ def test_columns_that_came_once_stay_and_types_may_change(write_json):
 
 def test_errors_of_a_pipe_say_where():
     with pytest.raises(DataError, match="the pipe, row 2: byte 0xE9 is not UTF-8"):
-        rows_of(io.BytesIO(b"fine\ncaf\xe9\n"))
+        rows_of(io.BytesIO(b"caf\xc3\xa9\ncaf\xe9\n"))
     with pytest.raises(DataError, match="is a PNG image"):
         rows_of(io.BytesIO(b"\x89PNG\r\n\x1a\n" + bytes(50)))
 

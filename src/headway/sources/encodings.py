@@ -22,6 +22,10 @@ _LIKELY = (
     *("cp932", "euc_jp", "iso2022_jp", "gb18030", "big5", "cp949", "euc_kr", "cp874"),
 )
 """What files of tables are written in; more would only be mistaken for these."""
+_SEVERAL_BYTES = frozenset({"cp932", "euc_jp", "gb18030", "big5", "cp949", "euc_kr"})
+_COMMON = {"cp1251": 0.15, "cp932": 0.2, "gb18030": 0.2, "cp1250": 0.05}
+"""How much likelier files in these are than in others, in terms of how much a text resembles its language."""
+_MOST_CHAOS = 0.2
 _ONE_BYTE_LETTERS = 0.7
 """In text of a European language, at least this share of the bytes beyond ASCII are letters or typographic signs."""
 
@@ -74,20 +78,20 @@ def told_from(sample: bytes) -> str | None:
     """The encoding of a text that is not UTF-8, if it can be told surely; `sample` should begin and end with a line."""
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample, cp_isolation=list(_LIKELY)).best()
     western = _decoded(sample, "cp1252")
-    if best is None:
-        return "cp1252" if western is not None and _reads_well(sample, western) else None
-    name = codecs.lookup(best.encoding).name
-    if western is not None and _decoded(sample, name) == western:
+    is_western = western is not None and _reads_well(sample, western)
+    found = [match for match in from_bytes(sample, cp_isolation=list(_LIKELY)) if match.chaos < _MOST_CHAOS]
+    if not found:
+        return "cp1252" if is_western else None
+    best = max(found, key=lambda match: match.coherence + _COMMON.get(codecs.lookup(match.encoding).name, 0.0))
+    name, decoded = codecs.lookup(best.encoding).name, str(best)
+    if western is not None and decoded.removeprefix("\ufeff") == western:
         return "cp1252"
-    if name in ("ascii", "utf-8"):
-        return None
-    decoded = _decoded(sample, name)
-    if western is not None and decoded is not None and _is_one_byte(name) and _reads_well(sample, western):
-        # Several code pages differ in few letters: a language tells, otherwise the most common one is the best guess.
-        return name if best.coherence > 0.3 and _of_another_script(decoded) else "cp1252"
-    return name if decoded is not None and best.chaos < 0.1 else None
+    if is_western and not (best.coherence > 0.3 and _of_another_script(decoded)):
+        # Code pages of neighbouring languages differ in few letters.
+        return "cp1252"
+    # That bytes pair up to characters all along tells much; single bytes nearly always mean something.
+    return name if best.coherence > 0 or name in _SEVERAL_BYTES else None
 
 
 class _Recoded(io.RawIOBase):
@@ -123,10 +127,6 @@ def _decoded(sample: bytes, name: str) -> str | None:
         return sample.decode(name)
     except UnicodeDecodeError:
         return None
-
-
-def _is_one_byte(name: str) -> bool:
-    return name.startswith(("cp125", "koi8", "cp874"))
 
 
 def _reads_well(sample: bytes, text: str) -> bool:

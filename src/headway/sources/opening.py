@@ -246,19 +246,16 @@ def peek(stream: BinaryIO) -> bytes:
 
 
 def zipped(plain: BinaryIO, name: str) -> tuple[BinaryIO, str] | None:
-    """The only file of a ZIP archive, opened, and its name; None where the file is no archive, or a spreadsheet.
+    """The only file of a ZIP archive, opened, and its name; None where the file is no archive.
 
     Raises:
         DataError: The archive is damaged, encrypted, or holds several files.
     """
-    if not peek(plain).startswith(b"PK\x03\x04"):
+    if Path(name).suffix.lower() != ZIP or not peek(plain).startswith(b"PK\x03\x04"):
         return None
     try:
         archive = zipfile.ZipFile(plain)
         names = [info.filename for info in archive.infolist() if not info.is_dir()]
-        if "[Content_Types].xml" in names:
-            plain.seek(0)
-            return None
         names = [inner for inner in names if not any(map(is_litter, Path(inner).parts))]
         if len(names) != 1:
             listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

@@ -28,11 +28,11 @@ def kind_of_pipe(head: str, name: str, columns: Collection[str]) -> Literal["csv
         columns: Names of columns that a header would have, in lower case.
 
     Raises:
-        DataError: It is one JSON document, or seems to be a table without any of these columns.
+        DataError: It is a JSON document that holds no rows, or seems to be a table without any of these columns.
     """
     first, *rest = head.lstrip().split("\n")
     first = first.strip()
-    if _is_json(first, bool(rest)):
+    if _is_json(first, bool(rest)) or re.match(r"\[\s*\{", head.lstrip()):
         return "jsonl"
     if _is_array(first, bool(rest)):
         raise DataError(
@@ -60,12 +60,7 @@ def _is_json(first: str, whole: bool) -> bool:
 
 
 def _is_array(first: str, whole: bool) -> bool:
-    return (
-        first == "["
-        or bool(re.match(r"\[\s*\{", first))
-        or (first.startswith("[") and _parses(first, list))
-        or (first.startswith('["') and not whole)
-    )
+    return first == "[" or (first.startswith("[") and _parses(first, list)) or (first.startswith('["') and not whole)
 
 
 def _parses(text: str, kind: type) -> bool:

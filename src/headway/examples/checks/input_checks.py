@@ -15,6 +15,11 @@ __all__ = ["TokenCounts", "input_checks", "left_out", "length_checks", "skipped_
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d[\d.,]*(e[-+]?\d+)?\s?%?", re.IGNORECASE)
 
+_MOJIBAKE = re.compile(
+    "[ÃÂÐÑÅÄ][\N{NO-BREAK SPACE}-¿€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ\x80-\x9f]|â€[™œ\x9d˜“”¦\x99\x80-\x9f]|ï»¿|ã[\x80-\x83€‚ƒ]"
+)
+"""Characters beyond ASCII in UTF-8, read byte by byte in Windows-1252 or Latin-1."""
+_MOJIBAKE_SHARE = 0.01
 _TEXT_ROWS = 10_000
 """At most so many texts are looked at for bare numbers."""
 
@@ -44,6 +49,8 @@ def input_checks(pool: AllRows) -> list[Finding]:
     if pool.noun == "text":
         findings.append(near_duplicates(pool))
     findings += [leak(pool, "validation"), leak(pool, "test"), *_numeric_texts(pool)]
+    if pool.noun == "text":
+        findings += _mojibake(pool)
     return findings
 
 
@@ -104,6 +111,22 @@ def _numeric_texts(pool: AllRows) -> list[Finding]:
             shown = pool.show(rows[numeric])
             findings.append(Finding("numeric_texts", "warning", message, int(numeric.sum()), share, shown))
     return findings
+
+
+def _mojibake(pool: AllRows) -> list[Finding]:
+    """Texts in UTF-8 that were once read as if they were in a Western encoding, and saved like that."""
+    rows = pool.sample(_TEXT_ROWS)
+    texts = [" ".join(example.get(name) or "" for name in pool.input_names) for example in pool.fetch(rows)]
+    broken = np.array([_MOJIBAKE.search(text) is not None for text in texts], dtype=bool)
+    count, share = int(broken.sum()), float(broken.mean())
+    if share < _MOJIBAKE_SHARE:
+        return []
+    example = next(match.group() for text in texts if (match := _MOJIBAKE.search(text)))
+    message = (
+        f"{count_rows(count)} ({share:.0%} of those looked at) contain wrongly decoded characters such as '{example}': "
+        "UTF-8 that another program read in another encoding. Export the data again as UTF-8."
+    )
+    return [Finding("mojibake", "warning", message, count, share, pool.show(rows[broken]))]
 
 
 def length_checks(pool: AllRows, counts: TokenCounts) -> list[Finding]:
