@@ -39,7 +39,7 @@ def test_a_table_in_a_pipe_is_read_as_one(trained, headway_command, separator):
 
 @pytest.mark.parametrize(
     ("content", "way"),
-    [("id,words\n1,so good\n2,bad\n", "--input-format csv"), (json.dumps([{"text": text} for text in TEXTS]), "jq")],
+    [("id,words\n1,so good\n2,bad\n", "--input-format csv"), (json.dumps(TEXTS), "jq")],
     ids=["table without the column", "JSON array"],
 )
 def test_what_is_no_text_per_line_is_not_answered(trained, headway_command, content, way):

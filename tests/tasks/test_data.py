@@ -19,7 +19,7 @@ def write(path, rows, header="text,label"):
 
 
 def data_of(path, validation=None, **settings):
-    tables, sources = read_tables(path, validation, None, skip_bad_rows=False)
+    tables, sources = read_tables(path, validation, None, resolve({}).data)
     return read_task_data(TASK, tables, sources, resolve(settings), ModelSource("scratch:tiny", None))
 
 

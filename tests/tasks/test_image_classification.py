@@ -241,7 +241,7 @@ def test_each_augmentation_reaches_the_batches(classes, setting):
     from headway.tasks.task import ModelSource
 
     task, source = TASKS["image_classification"], ModelSource("scratch:tiny", None)
-    tables, sources = read_tables(classes, None, None, skip_bad_rows=False)
+    tables, sources = read_tables(classes, None, None, resolve({}).data)
     seen = {}
     for chosen in ({}, {setting: AUGMENTED[setting]}):
         settings = resolve({"batch_size": 8, **chosen})

@@ -42,7 +42,7 @@ def codec_named(name: str) -> str:
         raise SettingsError(
             f"encoding = {name!r}: unknown encoding. Examples: utf-8, utf-16, cp1252, shift_jis."
         ) from None
-    if not found._is_text_encoding:  # type: ignore[attr-defined]
+    if not found._is_text_encoding:
         raise SettingsError(f"encoding = {name!r}: not an encoding of text. Examples: utf-8, utf-16, cp1252.")
     return found.name
 
