@@ -130,3 +130,37 @@ def test_where_no_row_has_an_answer_no_file_is_written(trained, headway_command,
     assert done.returncode == 2
     assert "none of the 2 rows can be used" in done.stderr
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_file_in_another_encoding_is_answered_and_told(trained, headway_here, tmp_path):
+    path, answers = tmp_path / "reviews.csv", tmp_path / "answers.jsonl"
+    path.write_bytes(
+        "text\nEin schönes Gerät für große Räume\nSehr nützlich, überall\n".replace(",", "").encode("cp1252")
+    )
+    done = headway_here("predict", trained, "--input", path, "--output", answers)
+    assert (done.returncode, done.stderr.count("is read as Windows-1252")) == (0, 1)
+    assert (
+        json.loads(answers.read_text(encoding="utf-8").splitlines()[0])["text"] == "Ein schönes Gerät für große Räume"
+    )
+    named = headway_here("predict", trained, "--input", path, "--set", "encoding=latin-1", "--format", "jsonl")
+    assert (named.returncode, "Windows-1252" in named.stderr) == (0, False)
+    for wrong, why in (("encoding=klingon", "unknown encoding"), ('delimiter="\\""', "cannot stand between fields")):
+        refused = headway_here("predict", trained, "--input", path, "--set", wrong)
+        assert refused.returncode == 2
+        assert why in refused.stderr
+
+
+def test_an_array_of_objects_in_a_pipe_is_a_table(trained, headway_command):
+    done = headway_command("predict", trained, input=json.dumps([{"text": text} for text in TEXTS]))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["text"] for line in done.stdout.splitlines()] == TEXTS
+
+
+def test_wrongly_decoded_texts_are_a_finding(headway_here, reviews_file, tiny_model, tmp_path):
+    path = tmp_path / "mojibake.csv"
+    wrong = " für schön".encode().decode("cp1252")
+    lines = reviews_file.read_text(encoding="utf-8").replace(" the ", f" the{wrong} ")
+    path.write_text(lines, encoding="utf-8")
+    told = " ".join(headway_here("inspect", path, "--model", tiny_model).stdout.split())
+    assert "wrongly decoded characters such as 'Ã¼'" in told
+    assert "wrongly decoded" not in headway_here("inspect", reviews_file, "--model", tiny_model).stdout

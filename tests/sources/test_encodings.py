@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from headway.errors import DataError
+from headway.errors import DataError, SettingsError
 from headway.sources.encodings import codec_named
 from headway.sources.read import BadRowPolicy, Dialect, read, stream
 
@@ -73,8 +73,24 @@ def test_a_pipe_is_told_too_without_waiting_for_its_end():
     assert "Windows-1252" in policy.notes[0]
 
 
-def test_unknown_encodings_are_refused():
-    with pytest.raises(Exception, match="unknown encoding"):
-        codec_named("klingon")
-    with pytest.raises(Exception, match="not an encoding of text"):
-        codec_named("base64")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("klingon", "unknown encoding"),
+        ("a\0b", "unknown encoding"),
+        ("hex", "not in it"),
+        ("unicode_escape", "not in it"),
+    ],
+)
+def test_unknown_encodings_are_refused(name, message):
+    with pytest.raises(SettingsError, match=message):
+        codec_named(name)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "half of a character"])
+def test_a_damaged_text_in_utf16_is_never_read_with_replacements(write, damage):
+    content = rows("sharp \N{GRINNING FACE}").encode("utf-16-le")
+    place = content.index("\N{GRINNING FACE}".encode("utf-16-le"))
+    broken = content[:-1] if damage == "cut short" else content[:place] + content[place + 2 :]
+    with pytest.raises(DataError, match=r"a.csv is not UTF-16 throughout: it is damaged or cut short"):
+        read(write("a.csv", b"\xff\xfe" + broken))

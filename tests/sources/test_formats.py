@@ -6,6 +6,7 @@ import zipfile
 
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from headway.errors import DataError
 from headway.sources.read import read, stream
@@ -28,6 +29,12 @@ def zipped(**files: str) -> bytes:
     return packed.getvalue()
 
 
+def damaged(archive: bytes) -> bytes:
+    """One byte of the packed file is another."""
+    place = archive.index(b"The knife")
+    return archive[:place] + b"t" + archive[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     {
@@ -41,10 +48,7 @@ def zipped(**files: str) -> bytes:
         "pandas.json": json.dumps({name: {str(i): row[name] for i, row in enumerate(ROWS)} for name in ROWS[0]}),
         "columns.json": json.dumps({name: [row[name] for row in ROWS] for name in ROWS[0]}),
         "fasttext.txt": FASTTEXT,
-        "backslash.csv": CSV.replace(
-            "well,",
-            'well \\"',
-        ).replace("mostly", 'ok\\", mostly'),
+        "backslash.csv": CSV.replace("well,", 'well \\"').replace("mostly", 'ok\\", mostly'),
         "space.csv": CSV.replace(",good", ', "good"').replace(",bad", ', "bad"'),
     }.items(),
 )
@@ -69,9 +73,9 @@ def test_several_labels_in_a_line_of_fasttext(write):
 
 
 def test_a_spreadsheet(tmp_path):
-    openpyxl_like = tmp_path / "book.xlsx"
-    openpyxl_like.write_bytes(spreadsheet([["text", "stars", "label"], ["sharp", 5, "good"], ["blunt", 1.5, "bad"]]))
-    table = read(openpyxl_like)["train"]
+    book = tmp_path / "book.xlsx"
+    book.write_bytes(spreadsheet([["text", "stars", "label"], ["sharp", 5, "good"], ["blunt", 1.5, "bad"]]))
+    table = read(book)["train"]
     assert list(table.rows()) == [
         {"text": "sharp", "stars": 5, "label": "good"},
         {"text": "blunt", "stars": 1.5, "label": "bad"},
@@ -142,6 +146,14 @@ def test_class_folders_of_texts(tmp_path):
             "line 2",
         ),
         ("book.xlsx", b"PK\x03\x04no", "cannot be read"),
+        ("half.json", json.dumps([{"text": "a \ud83d", "label": "x"}] * 3), "row 1: .* unpaired surrogate"),
+        ("half2.json", json.dumps({"data": [{"text": "a \ud83d"}] * 3}, indent=1), "row 1: .* unpaired surrogate"),
+        (
+            "latin.json",
+            json.dumps(ROWS, indent=1).encode().replace(b"0 c", b"\xc3\xb6 c").replace(b"7 c", b"\xf6 c"),
+            "line 31: byte 0xF6",
+        ),
+        ("damaged.csv.zip", damaged(zipped(a_csv=CSV)), "damaged"),
     ],
 )
 def test_what_cannot_be_read_is_told(write, name, content, told):
@@ -157,3 +169,46 @@ def test_a_repeated_header_and_a_delimiter_at_each_end_are_left_out(write):
     table = read(write("ends.csv", lines[0] + "\n" + "".join(f"{line},\n" for line in lines[1:])))["train"]
     assert list(table.rows()) == ROWS
     assert "a delimiter stands at the end of lines" in table.notes[0]
+
+
+@pytest.mark.timeout(60)  # it did not come to an end in two minutes
+def test_a_damaged_array_is_refused_at_once_however_long_it_is(write):
+    """Looking for the end of what can have none must not read the whole file again at each of its lines."""
+    content = json.dumps(ROWS * 20_000, indent=1).replace('"label":', '"label"', 1)
+    with pytest.raises(DataError, match="damaged behind object 0"):
+        read(write("damaged.json", content))
+
+
+def test_lines_of_objects_with_lists_are_rows(write):
+    rows = [{"id": number, "parts": [{"a": 1}, {"a": 2}], "label": "x"} for number in range(5)]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    assert list(read(write("a.jsonl", content))["train"].rows()) == rows
+    with pytest.raises(DataError, match=r"row 6 \(line 6\): this is not JSON"):  # no document that is read as a whole
+        read(write("b.jsonl", content + "{broken\n"))
+
+
+def test_texts_with_the_delimiter_are_not_taken_for_a_header_further_down(write):
+    one_column = read(write("one.csv", "text\n" + "".join(f"{row['text'][:9]} | so so\n" for row in ROWS)))["train"]
+    assert len(one_column) == len(ROWS)
+    with pytest.raises(DataError, match=r"row 1 \(line 2\): 3 fields where the header has 2.*quotation marks"):
+        read(write("two.csv", CSV.replace('"', "")))
+
+
+def test_texts_beside_images_only_describe_them(tmp_path):
+    for label in ("cat", "dog"):
+        (tmp_path / label).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / label / "1.png")
+        (tmp_path / label / "1.txt").write_text("0 0.5 0.5 1 1", encoding="utf-8")
+    assert read(tmp_path)["train"].column_names == ("image", "label")
+
+
+def test_a_bad_text_in_a_folder_is_named_or_skipped(tmp_path):
+    for number, content in enumerate((b"fine", b"nul\0", "schön".encode("cp1252"))):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        (tmp_path / "ab"[number % 2] / f"{number}.txt").write_bytes(content)
+    with pytest.raises(DataError, match=r"b.1\.txt, line 1: the text contains a NUL byte"):
+        read(tmp_path)
+    table = read(tmp_path, skip_bad_rows=True)["train"]
+    assert [row["text"] for row in table.rows()] == ["fine", "schön"]
+    assert table.bad_rows.count == 1
+    assert "Windows-1252" in table.notes[0]

@@ -55,6 +55,13 @@ class DataSettings(Section):
     max_length: int | None = Field(default=None, ge=4)
     """Longest sequence in tokens; longer ones are cut and counted. The model's own maximum when not given."""
 
+    @field_validator("delimiter")
+    @classmethod
+    def _can_delimit(cls, value: str | None) -> str | None:
+        if value is not None and value in '"\r\n\\':
+            raise ValueError("quotation marks, backslashes and line ends cannot stand between fields")
+        return value
+
     @field_validator("label_column", mode="before")
     @classmethod
     def _several_columns(cls, value: object) -> object:

@@ -8,14 +8,17 @@ import codecs
 import io
 from typing import BinaryIO
 
-from headway.errors import SettingsError
+from headway.errors import DataError, SettingsError
 
 __all__ = ["SAMPLE_BYTES", "codec_named", "in_utf8", "named_in_words", "told_from", "utf16_of"]
 
 SAMPLE_BYTES = 1 << 18
 """So much of a text is looked at to tell its encoding."""
 
-_WORDS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "cp1252": "Windows-1252", "cp1250": "Windows-1250"}
+_EXAMPLES = "Examples: utf-8, utf-16, cp1252, shift_jis."
+_NO_FILES = frozenset({"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "mbcs", "oem"})
+"""Python's encodings of names and of source code, which no file of rows has."""
+_WORDS = {"utf-8": "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 _LIKELY = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "koi8_r"),
@@ -38,17 +41,17 @@ def codec_named(name: str) -> str:
     """
     try:
         found = codecs.lookup(name)
-    except LookupError:
-        raise SettingsError(
-            f"encoding = {name!r}: unknown encoding. Examples: utf-8, utf-16, cp1252, shift_jis."
-        ) from None
-    if not found._is_text_encoding:
-        raise SettingsError(f"encoding = {name!r}: not an encoding of text. Examples: utf-8, utf-16, cp1252.")
+    except (LookupError, ValueError):
+        raise SettingsError(f"encoding = {name!r}: unknown encoding. {_EXAMPLES}") from None
+    if not found._is_text_encoding or found.name.replace("-", "_") in _NO_FILES:
+        raise SettingsError(f"encoding = {name!r}: text files are not in it. {_EXAMPLES}")
     return found.name
 
 
 def named_in_words(name: str) -> str:
     """An encoding as people call it."""
+    if name.startswith("cp125"):
+        return f"Windows-{name.removeprefix('cp')}"
     return _WORDS.get(name, name.upper().replace("_", "-"))
 
 
@@ -69,9 +72,12 @@ def utf16_of(head: bytes) -> str | None:
     return None
 
 
-def in_utf8(stream: BinaryIO, encoding: str) -> BinaryIO:
-    """A text in another encoding as a stream in UTF-8; lines of UTF-16 do not end with a byte of their own."""
-    return io.BufferedReader(_Recoded(stream, encoding), 1 << 20)
+def in_utf8(stream: BinaryIO, encoding: str, name: str) -> BinaryIO:
+    """A text in another encoding as a stream in UTF-8; lines of UTF-16 do not end with a byte of their own.
+
+    Reading raises a DataError where the text, called `name`, cannot be decoded.
+    """
+    return io.BufferedReader(_Recoded(stream, encoding, name), 1 << 20)
 
 
 def told_from(sample: bytes) -> str | None:
@@ -79,7 +85,7 @@ def told_from(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     western = _decoded(sample, "cp1252")
-    is_western = western is not None and _reads_well(sample, western)
+    is_western = western is not None and _reads_well(western)
     found = [match for match in from_bytes(sample, cp_isolation=list(_LIKELY)) if match.chaos < _MOST_CHAOS]
     if not found:
         return "cp1252" if is_western else None
@@ -95,31 +101,40 @@ def told_from(sample: bytes) -> str | None:
 
 
 class _Recoded(io.RawIOBase):
-    """Bytes in UTF-8 of a stream in another encoding; what cannot be decoded becomes a replacement character."""
+    """Bytes in UTF-8 of a stream in another encoding."""
 
-    def __init__(self, stream: BinaryIO, encoding: str) -> None:
-        self._stream = stream
-        self._decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
+    def __init__(self, stream: BinaryIO, encoding: str, name: str) -> None:
+        self._stream, self._encoding, self._name = stream, encoding, name
+        self._decoder = codecs.getincrementaldecoder(encoding)()
         self._ready = b""
-        self._first = True
+        self._at_start = True
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # of the buffers, io hands over this one
         while not self._ready:
-            read1 = getattr(self._stream, "read1", self._stream.read)
-            block = read1(1 << 16)
-            text = self._decoder.decode(block, final=not block)
-            if self._first and text:
-                text, self._first = text.removeprefix("\ufeff"), False
-            self._ready = text.encode("utf-8", errors="replace")
+            block = self._stream.read1(1 << 16)  # type: ignore[attr-defined]  # it is buffered
+            self._ready = self._recoded(block)
             if not block:
                 break
         size = min(len(buffer), len(self._ready))
         buffer[:size] = self._ready[:size]
         self._ready = self._ready[size:]
         return size
+
+    def _recoded(self, block: bytes) -> bytes:
+        try:
+            text = self._decoder.decode(block, final=not block)
+        except UnicodeError as error:
+            raise DataError(
+                f"{self._name} is not {named_in_words(self._encoding)} throughout: it is damaged or cut short "
+                f"({getattr(error, 'reason', error)}). Save it again, or say which encoding it has with "
+                "--set encoding=NAME."
+            ) from None
+        if self._at_start and text:
+            text, self._at_start = text.removeprefix("\ufeff"), False
+        return text.encode()
 
 
 def _decoded(sample: bytes, name: str) -> str | None:
@@ -129,7 +144,7 @@ def _decoded(sample: bytes, name: str) -> str | None:
         return None
 
 
-def _reads_well(sample: bytes, text: str) -> bool:
+def _reads_well(text: str) -> bool:
     """Whether the characters beyond ASCII of a text are mostly letters within or beside words, and usual signs."""
     beyond = [(place, sign) for place, sign in enumerate(text) if ord(sign) > 127]
     usual = "“”„‘’‚–—…€«»°§´·•£¥©®™¿¡\N{NO-BREAK SPACE}"

@@ -14,13 +14,13 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, cast
 
 from headway.errors import DataError
-from headway.sources.encodings import in_utf8, utf16_of
+from headway.sources.encodings import in_utf8, named_in_words, utf16_of
 from headway.sources.file_kinds import PARQUET, refuse_foreign
 from headway.sources.names import is_litter
 from headway.sources.pipe_kinds import kind_of_pipe
@@ -105,9 +105,9 @@ COMPRESSIONS = (
 ZIP = ".zip"
 _DAMAGED: tuple[type[Exception], ...] = (
     EOFError,
+    zipfile.BadZipFile,
     *(error for compression in COMPRESSIONS for error in compression.errors),
 )
-
 
 UTF8_MARK = b"\xef\xbb\xbf"
 """What a file in UTF-8 may begin with."""
@@ -162,8 +162,8 @@ def format_of_file(path: Path) -> Format | None:
     """
     found = format_of_name(path)
     if found is None and path.suffix.lower() == ZIP and path.is_file():
-        with path.open("rb") as plain:
-            archive = zipped(plain, path.name)
+        with suppress(OSError), path.open("rb") as plain:  # why it cannot be read is told where it is opened
+            archive = _zipped(plain, path.name)
             found = None if archive is None else format_of_name(Path(archive[1]))
     return found
 
@@ -181,7 +181,7 @@ def open_file(file: DataFile, tell: Callable[[str], None] = lambda text: None) -
     """
     try:
         with file.path.open("rb", buffering=_BUFFER) as plain:
-            archive = zipped(plain, file.name)
+            archive = _zipped(plain, file.name)
             stream = _unpacked(plain) if archive is None else archive[0]
             if file.format not in ("parquet", "excel"):
                 stream = _in_utf8(stream, file.name, file.dialect, tell)
@@ -245,7 +245,7 @@ def peek(stream: BinaryIO) -> bytes:
     return cast(io.BufferedReader, stream).peek()
 
 
-def zipped(plain: BinaryIO, name: str) -> tuple[BinaryIO, str] | None:
+def _zipped(plain: BinaryIO, name: str) -> tuple[BinaryIO, str] | None:
     """The only file of a ZIP archive, opened, and its name; None where the file is no archive.
 
     Raises:
@@ -268,12 +268,12 @@ def zipped(plain: BinaryIO, name: str) -> tuple[BinaryIO, str] | None:
 def _in_utf8(stream: BinaryIO, name: str, dialect: Dialect, tell: Callable[[str], None]) -> BinaryIO:
     """A text in UTF-16 (or another encoding whose lines do not end with the byte 0x0A) recoded; others as they are."""
     if dialect.encoding is not None:
-        return in_utf8(stream, dialect.encoding) if dialect.is_recoded else stream
+        return in_utf8(stream, dialect.encoding, name) if dialect.is_recoded else stream
     found = utf16_of(peek(stream))
     if found is None:
         return stream
-    tell(f"{name} is read as UTF-16.")
-    return in_utf8(stream, found)
+    tell(f"{name} is read as {named_in_words(found)}.")
+    return in_utf8(stream, found, name)
 
 
 def _unpacked(stream: BinaryIO) -> BinaryIO:

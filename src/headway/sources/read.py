@@ -1,9 +1,8 @@
 """From what the user names to tables: all at once (`read`) for training, block by block (`stream`) for prediction.
 
 A source is a file (CSV, TSV, JSON, Parquet, Excel, fastText; also compressed), a folder of such files, of images or of
-.txt files by class, several files,
-`hub:NAME[:config]`, or `sample:NAME`, one of the data sets that Headway carries. In Python it is also a DataFrame, a
-`datasets.Dataset` or `DatasetDict`, a dict of columns, or dicts, one for each row.
+.txt files by class, several files, `hub:NAME[:config]`, or `sample:NAME`, one of the data sets that Headway carries. In
+Python it is also a DataFrame, a `datasets.Dataset` or `DatasetDict`, a dict of columns, or dicts, one for each row.
 """
 
 import sys
@@ -48,7 +47,7 @@ def read(
     source: Source,
     *,
     skip_bad_rows: bool = False,
-    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
+    dialect: Dialect = Dialect(),
 ) -> dict[str, Table]:
     """Read a data set: its splits by name ("train", "validation", "test"); files are memory-mapped from the cache.
 
@@ -98,7 +97,7 @@ def stream(
     format: Format | None = None,
     policy: BadRowPolicy | None = None,
     columns: Collection[str] = (),
-    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
+    dialect: Dialect = Dialect(),
 ) -> Iterator[Table]:
     """Read rows lazily, in order and in constant memory, for prediction.
 
@@ -171,8 +170,8 @@ def _read_named(source: str, skip_bad_rows: bool, dialect: Dialect) -> dict[str,
         return {
             name: read_table(source, _with(dialect, part), skip_bad_rows=skip_bad_rows) for name, part in files.items()
         }
-    if has_class_folders_of_texts(path):
-        return text_tables(source, path, dialect)
+    if not has_images(path) and has_class_folders_of_texts(path):  # beside images, texts only describe them
+        return text_tables(source, path, dialect, skip_bad_rows=skip_bad_rows)
     _require_images(path)
     return image_tables(source, path)
 

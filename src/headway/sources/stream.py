@@ -48,7 +48,7 @@ def stream_pipe(
     format: Format | None,
     policy: BadRowPolicy,
     columns: Collection[str] = (),
-    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
+    dialect: Dialect = Dialect(),
 ) -> Iterator[Table]:
     """The rows of a pipe: a block is whatever has come by the time it is asked for.
 

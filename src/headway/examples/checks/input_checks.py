@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from headway.examples.checks.duplicates import exact_duplicates, leak, near_duplicates
 from headway.examples.checks.findings import SHOWN, AllRows, Finding, Severity, count_rows
 from headway.examples.examples import Examples
+from headway.examples.fields import Field
 
 __all__ = ["TokenCounts", "input_checks", "left_out", "length_checks", "skipped_message"]
 
@@ -21,7 +22,7 @@ _MOJIBAKE = re.compile(
 """Characters beyond ASCII in UTF-8, read byte by byte in Windows-1252 or Latin-1."""
 _MOJIBAKE_SHARE = 0.01
 _TEXT_ROWS = 10_000
-"""At most so many texts are looked at for bare numbers."""
+"""At most so many texts are looked at for numbers and wrongly decoded characters."""
 
 IntArray = NDArray[np.int64]
 
@@ -48,10 +49,21 @@ def input_checks(pool: AllRows) -> list[Finding]:
     findings = [*left_out(list(pool.parts.values())), exact_duplicates(pool)]
     if pool.noun == "text":
         findings.append(near_duplicates(pool))
-    findings += [leak(pool, "validation"), leak(pool, "test"), *_numeric_texts(pool)]
-    if pool.noun == "text":
-        findings += _mojibake(pool)
-    return findings
+    return [*findings, leak(pool, "validation"), leak(pool, "test"), *_odd_texts(pool)]
+
+
+def _odd_texts(pool: AllRows) -> list[Finding]:
+    """What texts show when some are looked at."""
+    train = pool.parts["train"]
+    fields = [one for one in train.fields if one.kind == "text" and one.role == "input" and train.columns[one.name]]
+    if not fields:
+        return []
+    rows = pool.sample(_TEXT_ROWS)
+    examples = pool.fetch(rows)
+    texts = {one: [example.get(one.name) or "" for example in examples] for one in fields}
+    numbers = [_numeric_texts(pool, rows, one, train.columns[one.name][0], each) for one, each in texts.items()]
+    together = [" ".join(parts) for parts in zip(*texts.values(), strict=True)]
+    return [finding for finding in (*numbers, _mojibake(pool, rows, together)) if finding is not None]
 
 
 def left_out(parts: Sequence[Examples]) -> list[Finding]:
@@ -91,42 +103,32 @@ def skipped_message(count: int) -> str:
     return f"{count_rows(count)} could not be read and {_were(count)} skipped."
 
 
-def _numeric_texts(pool: AllRows) -> list[Finding]:
+def _numeric_texts(pool: AllRows, rows: np.ndarray, one: Field, column: str, texts: Sequence[str]) -> Finding | None:
     """Columns of numbers that were taken for texts."""
-    train = pool.parts["train"]
-    fields = [one for one in train.fields if one.kind == "text" and one.role == "input" and train.columns[one.name]]
-    rows = pool.sample(_TEXT_ROWS)
-    examples = pool.fetch(rows) if fields else []
-    findings = []
-    for one in fields:
-        column = train.columns[one.name][0]
-        texts = [example.get(one.name) or "" for example in examples]
-        numeric = np.array([_NUMBER.fullmatch(text.strip()) is not None for text in texts])
-        share = float(numeric.mean())
-        if share > 0.5:
-            message = (
-                f"{share:.0%} of the texts in column '{column}' are bare numbers, from which a model of texts learns "
-                f"little. If another column is meant, name it: --set {one.setting}=…."
-            )
-            shown = pool.show(rows[numeric])
-            findings.append(Finding("numeric_texts", "warning", message, int(numeric.sum()), share, shown))
-    return findings
+    numeric = np.array([_NUMBER.fullmatch(text.strip()) is not None for text in texts])
+    share = float(numeric.mean())
+    if share <= 0.5:
+        return None
+    message = (
+        f"{share:.0%} of the texts in column '{column}' are bare numbers, from which a model of texts learns little. "
+        f"If another column is meant, name it: --set {one.setting}=…."
+    )
+    return Finding("numeric_texts", "warning", message, int(numeric.sum()), share, pool.show(rows[numeric]))
 
 
-def _mojibake(pool: AllRows) -> list[Finding]:
+def _mojibake(pool: AllRows, rows: np.ndarray, texts: Sequence[str]) -> Finding | None:
     """Texts in UTF-8 that were once read as if they were in a Western encoding, and saved like that."""
-    rows = pool.sample(_TEXT_ROWS)
-    texts = [" ".join(example.get(name) or "" for name in pool.input_names) for example in pool.fetch(rows)]
-    broken = np.array([_MOJIBAKE.search(text) is not None for text in texts], dtype=bool)
+    found = [_MOJIBAKE.search(text) for text in texts]
+    broken = np.array([match is not None for match in found], dtype=bool)
     count, share = int(broken.sum()), float(broken.mean())
     if share < _MOJIBAKE_SHARE:
-        return []
-    example = next(match.group() for text in texts if (match := _MOJIBAKE.search(text)))
+        return None
+    example = next(match.group() for match in found if match)
     message = (
         f"{count_rows(count)} ({share:.0%} of those looked at) contain wrongly decoded characters such as '{example}': "
         "UTF-8 that another program read in another encoding. Export the data again as UTF-8."
     )
-    return [Finding("mojibake", "warning", message, count, share, pool.show(rows[broken]))]
+    return Finding("mojibake", "warning", message, count, share, pool.show(rows[broken]))
 
 
 def length_checks(pool: AllRows, counts: TokenCounts) -> list[Finding]:

@@ -13,6 +13,7 @@ from headway.sources.opening import FIELD_LIMIT
 
 __all__ = ["csv_rows"]
 
+_NAME = re.compile(r"(?!unnamed_\d)[\w.\-]+")
 NAME_LIMIT = 1000
 """The longest name of a column of a CSV, in characters. Anything longer is text: the file has no header."""
 
@@ -37,6 +38,8 @@ def csv_rows(lines: Lines, head: bytes, policy: BadRowPolicy, delimiter: str | N
             next(lines)
             sample = sample.partition("\n")[2]
     style = _style(sample, delimiter)
+    if "escapechar" in style:
+        policy.tell(f"{lines.name}: a backslash before a quotation mark is taken for its escape, and left out.")
     reader = csv.reader(lines, **style)
     header = _header(reader, lines)
     _refuse_preamble(sample, style, header, lines.name)
@@ -72,7 +75,7 @@ def _style(sample: str, delimiter: str) -> dict[str, Any]:
     if delimiter == "\t" and _quotes_are_letters(sample):
         return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
     style: dict[str, Any] = {"delimiter": delimiter, "strict": True}
-    if re.search(re.escape(delimiter) + r' +"', sample):
+    if delimiter != " " and re.search(re.escape(delimiter) + r' +"', sample):
         style["skipinitialspace"] = True
     if '\\"' in sample:  # quotation marks within texts may be written with a backslash instead of twice
         escaped = {**style, "escapechar": "\\", "doublequote": '""' in sample}
@@ -99,9 +102,14 @@ def _sample_rows(sample: str, style: dict[str, Any]) -> Iterator[list[str]]:
 def _refuse_preamble(sample: str, style: dict[str, Any], header: list[str], name: str) -> None:
     """Refuse a file whose table begins further down.
 
+    Where the first line consists of names, it is the header, whatever the others are like: texts may contain the
+    delimiter without quotation marks around them.
+
     Raises:
         DataError: The first line has fewer fields than nearly all of the others.
     """
+    if all(map(_NAME.fullmatch, header)):
+        return
     for delimiter in style["delimiter"] if _width(header) > 1 else ",;\t|":
         rows = list(_sample_rows(sample, {**style, "delimiter": delimiter}))
         widths = [_width(fields) for fields in rows[1:]]

@@ -3,6 +3,7 @@
 Numbers that are whole are read as whole numbers, dates as ISO 8601.
 """
 
+import io
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from typing import Any, BinaryIO
@@ -27,7 +28,7 @@ def excel_rows(stream: BinaryIO, name: str, policy: BadRowPolicy) -> Iterator[Ro
             f"{name}: spreadsheets need one more package: pip install 'headway[excel]'. Or save the table as CSV."
         ) from None
     try:
-        book = CalamineWorkbook.from_filelike(stream)
+        book = CalamineWorkbook.from_filelike(io.BytesIO(stream.read()))  # it is read from its end
         sheets = [(sheet, book.get_sheet_by_name(sheet).to_python()) for sheet in book.sheet_names]
     except CalamineError as error:
         raise DataError(f"{name}: this spreadsheet cannot be read ({error}). Save it again, or as CSV.") from None

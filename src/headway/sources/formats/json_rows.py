@@ -1,6 +1,7 @@
 """Rows of JSON: lines with an object each, an array of objects, or one document that holds a table.
 
-A document is read as a whole and may therefore not be longer than `LINE_LIMIT`; lines and arrays may have any length.
+A document is read as a whole and may therefore not be longer than `LINE_LIMIT`; lines, and arrays over several lines,
+may be as many as there are.
 """
 
 import json
@@ -16,6 +17,9 @@ __all__ = ["json_rows"]
 
 _DECODER = json.JSONDecoder()
 _NO_OBJECT = 'not an object such as {"text": "…", "label": "…"}. Fix it'
+_SURROGATE = "the text contains an unpaired surrogate such as \\ud83d"
+_LONGEST_TOKEN = 16
+"""An error so near to the end of what was read may be a cut number, word or escape, as in `fal` or `\\u00`."""
 _BETWEEN = re.compile(r"[\s,]*")
 
 
@@ -30,12 +34,14 @@ def json_rows(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
             lines.start_row()
             continue
         beginning, value = line.strip(), _object(line)
-        following = next(lines, "") if isinstance(value, str) else ""
+        is_array = beginning.startswith("[")
+        could_be_document = _holds_rows(value) if isinstance(value, dict) else beginning.startswith("{")
+        # An object in the next line, too, means that each line is a row.
+        following = next(lines, "") if could_be_document else ""
         lines.put_back()
-        if beginning.startswith("["):
+        if is_array:
             return _of_array(lines, policy)
-        opened = beginning.startswith("{") and isinstance(value, str) and not isinstance(_object(following), dict)
-        if opened or (isinstance(value, dict) and (_is_by_column(value) or _rows_within(value))):
+        if could_be_document and not isinstance(_object(following), dict):
             return _of_document(lines, policy)
         return _of_lines(lines, policy)
     return iter(())
@@ -57,8 +63,7 @@ def _of_lines(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
 
 def _of_array(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
     """The objects of an array, read piece by piece."""
-    text = next(lines).lstrip()
-    number, position = 0, 1
+    text, number, position = _next_piece(lines), 0, 1
     while True:
         position = _BETWEEN.match(text, position).end()  # type: ignore[union-attr]  # it matches the empty text, too
         if text.startswith("]", position):
@@ -66,15 +71,16 @@ def _of_array(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
         value, end = _next_value(text, position)
         if end > position:
             number += 1
-            if isinstance(value, dict):
-                yield Row(number, 0, end - position, value)
+            problem = _problem(value, text[position:end])
+            if problem is not None:
+                policy.report(place(lines.name, number, 0), problem, number)
             else:
-                policy.report(place(lines.name, number, 0), _NO_OBJECT, number)
+                yield Row(number, 0, end - position, value)
             position = end
             lines.start_row()
             continue
-        following = next(lines, None)
-        if following is None or len(text) - position > LINE_LIMIT:
+        following = _next_piece(lines) if value is None else ""
+        if not following or len(text) - position > LINE_LIMIT:
             raise DataError(
                 f"{lines.name}: this JSON array breaks off or is damaged behind object {number:,}. Fix the file."
             )
@@ -83,26 +89,61 @@ def _of_array(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
         raise DataError(f"{lines.name}: there is more behind the JSON array. Keep one array, or one object per line.")
 
 
+def _next_piece(lines: Lines) -> str:
+    """The next line of a document; "" at its end.
+
+    Raises:
+        DataError: It cannot be decoded.
+    """
+    line = next(lines, "")
+    if lines.problem:
+        raise DataError(f"{lines.name}, line {lines.number}: {lines.problem}.")
+    return line
+
+
 def _next_value(text: str, position: int) -> tuple[Any, int]:
-    """The JSON value at a position, and its end; the position itself when more of the text is needed."""
+    """The JSON value at a position, and its end.
+
+    The end is the position itself where there is none: then the value is None if more of the text may complete it, and
+    the reason if nothing can.
+    """
     try:
         value, end = _DECODER.raw_decode(text, position)
+    except json.JSONDecodeError as error:
+        may_go_on = error.msg.startswith("Unterminated string") or error.pos >= len(text) - _LONGEST_TOKEN
+        return (None if may_go_on else error.msg), position
     except (ValueError, RecursionError):
-        return None, position
+        return "too large", position
     # A number at the very end may go on in the next piece.
     return (None, position) if end == len(text) and not isinstance(value, dict | list | str) else (value, end)
+
+
+def _problem(value: Any, text: str) -> str | None:
+    """What is wrong with a value of an array or document that should be a row, written as `text`."""
+    if not isinstance(value, dict):
+        return _NO_OBJECT
+    return f"{_SURROGATE}. Fix it" if _has_lone_surrogate(value, text) else None
+
+
+def _has_lone_surrogate(value: Any, text: str) -> bool:
+    """Whether a value contains half of a character, which no text may."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _of_document(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
     """The rows of one JSON document: a table by column, as pandas writes it, or a list of objects under some name."""
     parts, size = [], 0
-    for line in lines:
+    while line := _next_piece(lines):
         parts.append(line)
         size += len(line)
         if size > LINE_LIMIT:
             raise DataError(f"{lines.name}: one JSON document of more than 64 MB. Write one object per line instead.")
-    if lines.problem:
-        raise DataError(f"{lines.name}: {lines.problem}.")
     text = "".join(parts)
     objects = _objects_in_sequence(text)
     if objects is None:
@@ -112,10 +153,11 @@ def _of_document(lines: Lines, policy: BadRowPolicy) -> Iterator[Row]:
     else:
         rows = _table(objects[0], lines.name)
     for number, row in enumerate(rows, 1):
-        if isinstance(row, dict):
-            yield Row(number, 0, size // len(rows), row)
+        problem = _problem(row, text)
+        if problem is not None:
+            policy.report(place(lines.name, number, 0), problem, number)
         else:
-            policy.report(place(lines.name, number, 0), _NO_OBJECT, number)
+            yield Row(number, 0, size // len(rows), row)
 
 
 def _objects_in_sequence(text: str) -> list[dict[str, Any]] | None:
@@ -154,6 +196,11 @@ def _table(document: dict[str, Any], name: str) -> list[Any]:
     return [document]
 
 
+def _holds_rows(document: dict[str, Any]) -> bool:
+    """Whether an object seems to hold a table rather than to be a row."""
+    return _is_by_column(document) or bool(_rows_within(document))
+
+
 def _is_by_column(document: Mapping[str, Any]) -> bool:
     """Whether every value is a column: an object by row number, as pandas writes it, or a list; all equally long."""
     values = list(document.values())
@@ -186,17 +233,13 @@ def _object(line: str) -> dict[str, object] | str:
     """The object that a line holds, or what is wrong with it."""
     try:
         value = json.loads(line.rstrip())
-        if "\\ud" in line or "\\uD" in line:
-            json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         return f"this is not JSON ({error.msg[:1].lower()}{error.msg[1:]}, at character {error.colno}). Fix the line"
-    except UnicodeEncodeError:
-        return "the text contains an unpaired surrogate such as \\ud83d. Fix the line"
     except (ValueError, RecursionError):
         return "a number or a nesting in this line is too large to read. Fix the line"
     if not isinstance(value, dict):
         return 'this is JSON, but not an object such as {"text": "…", "label": "…"}. Fix the line'
-    return value
+    return f"{_SURROGATE}. Fix the line" if _has_lone_surrogate(value, line) else value
 
 
 def _why_no_json(text: str) -> str:

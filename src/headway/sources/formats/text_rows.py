@@ -24,7 +24,7 @@ def rows_of(
     name: str,
     format: Format,
     policy: BadRowPolicy,
-    dialect: Dialect = Dialect(),  # noqa: B008 - it is immutable
+    dialect: Dialect = Dialect(),
     *,
     look_ahead: bool = True,
 ) -> Iterator[Row]:
