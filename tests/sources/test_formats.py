@@ -154,6 +154,8 @@ def test_class_folders_of_texts(tmp_path):
             "line 31: byte 0xF6",
         ),
         ("damaged.csv.zip", damaged(zipped(a_csv=CSV)), "damaged"),
+        ("nameless.csv.zip", zipped(a_csv=CSV).replace(b"a.csv", b"\0.csv"), "this ZIP archive cannot be read"),
+        ("quoted.csv", 'Export of reviews\n\n"text","label"\n' + CSV.partition("\n")[2], "seems to be line 3"),
     ],
 )
 def test_what_cannot_be_read_is_told(write, name, content, told):

@@ -261,7 +261,7 @@ def _zipped(plain: BinaryIO, name: str) -> tuple[BinaryIO, str] | None:
             listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
             raise DataError(f"{name} is a ZIP archive of {len(names)} files ({listed}). Unpack it and name the file.")
         return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, archive.open(names[0])), _BUFFER)), names[0]
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, RuntimeError, IndexError, ValueError) as error:  # so it complains of odd entries
         raise DataError(f"{name}: this ZIP archive cannot be read ({error}). Unpack it yourself.") from None
 
 

@@ -86,15 +86,16 @@ def _style(sample: str, delimiter: str) -> dict[str, Any]:
 
 def _rows_that_fit(sample: str, style: dict[str, Any]) -> int:
     """How many rows of a sample, up to the first that is no CSV, have as many fields as its header."""
-    widths = [len(fields) for fields in _sample_rows(sample, style)]
+    widths = [len(fields) for _, fields in _sample_rows(sample, style)]
     return sum(width == widths[0] for width in widths)
 
 
-def _sample_rows(sample: str, style: dict[str, Any]) -> Iterator[list[str]]:
-    """The rows of a sample without its last line, which may be cut, up to the first that is no CSV."""
+def _sample_rows(sample: str, style: dict[str, Any]) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a sample and their lines, up to the first that is no CSV; without the last line, which may be cut."""
     whole = sample if sample.count("\n") < 2 else sample[: sample.rfind("\n") + 1]
+    reader = csv.reader(io.StringIO(whole, newline=""), **style)
     try:
-        yield from (fields for fields in csv.reader(io.StringIO(whole, newline=""), **style) if fields)
+        yield from ((reader.line_num, fields) for fields in reader if fields)
     except csv.Error:
         return
 
@@ -112,19 +113,14 @@ def _refuse_preamble(sample: str, style: dict[str, Any], header: list[str], name
         return
     for delimiter in style["delimiter"] if _width(header) > 1 else ",;\t|":
         rows = list(_sample_rows(sample, {**style, "delimiter": delimiter}))
-        widths = [_width(fields) for fields in rows[1:]]
+        widths = [_width(fields) for _, fields in rows[1:]]
         usual = max(set(widths), key=widths.count, default=0)
-        if usual <= _width(rows[0] if rows else header) or 10 * widths.count(usual) < 8 * len(widths):
+        if usual <= _width(rows[0][1] if rows else header) or 10 * widths.count(usual) < 8 * len(widths):
             continue
-        first = next(number for number, fields in enumerate(rows) if _width(fields) == usual)
-        if first == 0 or not all(map(str.strip, rows[first])):  # what is empty in it is no name
+        line, likely = next((line, fields) for line, fields in rows if _width(fields) == usual)
+        if not all(map(str.strip, likely)):  # what is empty in it is no name
             continue
-        names = cut(", ".join(field.strip() for field in rows[first]), 60)
-        line = 1 + next(
-            number
-            for number, line in enumerate(sample.splitlines())
-            if next(csv.reader([line], delimiter=delimiter), []) == rows[first]
-        )
+        names = cut(", ".join(field.strip() for field in likely), 60)
         raise DataError(f"{name}: the header seems to be line {line} ({names}). Remove the lines above it.")
 
 
